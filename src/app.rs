@@ -1,0 +1,233 @@
+//! Wiring: config → database → [`App`] → router and worker → run → stop. The one place that knows
+//! everybody. `main` and every test start here; the address comes back, so port 0 works.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderName, HeaderValue, Method};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::timeout::RequestBodyTimeoutLayer;
+use url::Url;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::Database;
+use crate::http::{middleware, server};
+use crate::live::Live;
+use crate::providers::{self, local, openai};
+use crate::state::App;
+use crate::tasks::{Registry, Tasks, Worker, WorkerSettings};
+use crate::telemetry::Metrics;
+use crate::{book, chat, identity, ingest, live, operations, page, retrieval, tasks};
+
+/// Until a reply begins, uploads and whole answers apart.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Between two pieces of a request's body.
+const BODY_PROGRESS: Duration = Duration::from_secs(30);
+/// `/ready` says no this long before connections are refused, so that a balancer notices.
+const DRAIN: Duration = Duration::from_secs(1);
+/// For running requests and tasks.
+const GRACE: Duration = Duration::from_secs(25);
+
+#[derive(utoipa::OpenApi)]
+#[openapi(info(
+    title = "Paraplanner",
+    description = "The open-source AI paraplanner. Sign in first: a session cookie authenticates every call."
+))]
+struct Contract;
+
+/// Every route with its documentation.
+fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
+    let ordinary = OpenApiRouter::with_openapi(Contract::openapi())
+        .merge(operations::router())
+        .merge(identity::routes::router())
+        .merge(tasks::routes::router())
+        .merge(live::routes::router())
+        .merge(book::routes::router())
+        .merge(retrieval::routes::router())
+        .merge(ingest::routes::router())
+        .merge(chat::routes::router())
+        .layer(from_fn_with_state(REPLY_TIMEOUT, middleware::timeout));
+    ordinary
+        .merge(ingest::routes::upload_router())
+        .merge(chat::routes::waiting_router())
+        .split_for_parts()
+}
+
+/// The contract as `/openapi.json` publishes it.
+pub fn contract() -> utoipa::openapi::OpenApi {
+    routes().1
+}
+
+/// Which kinds of task this program does; a new kind is a line here.
+fn handlers() -> Registry<App> {
+    Registry::default()
+        .with::<ingest::ImportDocuments>()
+        .with::<ingest::SweepUploads>()
+        .with::<ingest::FillDemoBook>()
+        .with::<retrieval::Embed>()
+}
+
+fn router(app: &App) -> anyhow::Result<Router> {
+    let (api, contract) = routes();
+    let metrics = app.metrics.clone();
+    let frontend = app.frontend_url.origin().ascii_serialization();
+    let cors = CorsLayer::new()
+        .allow_origin(AllowOrigin::exact(
+            HeaderValue::from_str(&frontend).context("FRONTEND_URL as a header value")?,
+        ))
+        .allow_credentials(true)
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
+        .allow_headers([
+            CONTENT_TYPE,
+            AUTHORIZATION,
+            HeaderName::from_static("x-request-id"),
+        ])
+        .expose_headers([
+            HeaderName::from_static("x-request-id"),
+            HeaderName::from_static("retry-after"),
+        ]);
+    Ok(api
+        .merge(operations::docs(contract))
+        .merge(page::router())
+        .fallback(middleware::not_found)
+        .method_not_allowed_fallback(middleware::method_not_allowed)
+        .layer(from_fn_with_state(app.clone(), identity::authenticate))
+        .route_layer(from_fn(middleware::remember_route))
+        .layer(RequestBodyTimeoutLayer::new(BODY_PROGRESS))
+        .layer(CatchPanicLayer::custom(move |panic: Box<dyn std::any::Any + Send>| {
+            middleware::on_panic(&metrics, panic.as_ref())
+        }))
+        .layer(cors)
+        .layer(from_fn_with_state(
+            app.is_https(),
+            middleware::security_headers,
+        ))
+        .layer(from_fn_with_state(app.metrics.clone(), middleware::edge))
+        .with_state(app.clone()))
+}
+
+/// Builds what everything is given. `address` is where the server listens, if it does.
+pub fn build(config: Config, database: &Database, address: SocketAddr) -> anyhow::Result<App> {
+    // The first to come installs it; tests share a process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let own = Url::parse(&format!("http://localhost:{}", address.port()))?;
+    let public_url = config.server.public_url.clone().unwrap_or(own);
+    let frontend_url = config
+        .server
+        .frontend_url
+        .clone()
+        .unwrap_or_else(|| public_url.clone());
+    let model_server = config
+        .model
+        .server
+        .as_ref()
+        .map(|settings| openai::Client::new(providers::http::client()?, settings))
+        .transpose()?;
+    let clock = Clock::default();
+    Ok(App {
+        pool: database.pool.clone(),
+        tasks: Tasks::new(clock.clone()),
+        clock,
+        metrics: Metrics::new(),
+        live: Live::default(),
+        model_server,
+        local_embedder: local::Embedder::default(),
+        public_url: Arc::new(public_url),
+        frontend_url: Arc::new(frontend_url),
+        stopping: CancellationToken::new(),
+        halting: CancellationToken::new(),
+        background: TaskTracker::new(),
+        config: Arc::new(config),
+    })
+}
+
+/// The worker over the app's tasks. `alone`: no other process can reach this database.
+pub fn worker(app: &App, alone: bool) -> Worker<App> {
+    let settings = WorkerSettings {
+        pool: app.pool.clone(),
+        clock: app.clock.clone(),
+        metrics: app.metrics.clone(),
+        live: app.live.clone(),
+        tasks: app.tasks.clone(),
+        settings: app.config.worker,
+        alone,
+    };
+    Worker::new(settings, handlers(), app.clone())
+}
+
+/// A running server.
+pub struct Running {
+    pub address: SocketAddr,
+    pub app: App,
+    database: Database,
+    /// Ends the accepting of connections.
+    close: CancellationToken,
+    parts: TaskTracker,
+}
+
+/// Opens the database and serves; returns when the server listens.
+pub async fn start(config: Config, listener: TcpListener) -> anyhow::Result<Running> {
+    for name in &config.not_acted_upon {
+        tracing::warn!(variable = name, "{name} is set, but this version doesn't act upon it yet");
+    }
+    let address = listener.local_addr()?;
+    let database = Database::open(&config.database).await?;
+    let app = build(config, &database, address)?;
+    let router = router(&app)?;
+    let close = CancellationToken::new();
+    let parts = TaskTracker::new();
+    parts.spawn(server::serve(listener, router, close.clone()));
+    if app.config.worker.enabled {
+        let alone = database.is_ours();
+        parts.spawn(worker(&app, alone).run(app.stopping.clone(), GRACE));
+    }
+    parts.close();
+    Ok(Running {
+        address,
+        app,
+        database,
+        close,
+        parts,
+    })
+}
+
+impl Running {
+    /// Stops in order: `/ready` says no, connections drain, requests and tasks end within the grace,
+    /// what is left is cut off, the database stops.
+    pub async fn stop(self) {
+        tracing::info!("stopping");
+        self.app.stopping.cancel();
+        tokio::time::sleep(DRAIN).await;
+        self.close.cancel();
+        self.app.background.close();
+        let all = async {
+            self.parts.wait().await;
+            self.app.background.wait().await;
+        };
+        tokio::pin!(all);
+        if tokio::time::timeout(GRACE, all.as_mut()).await.is_err() {
+            tracing::warn!("some work did not end in time and is cut off");
+            self.app.halting.cancel();
+            let _ = tokio::time::timeout(Duration::from_secs(3), all).await;
+        }
+        self.database.close().await;
+    }
+}

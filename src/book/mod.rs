@@ -1,0 +1,54 @@
+//! The advisor's book: the local copy of what files and providers hold: mails, contacts, calendar
+//! events, documents.
+//!
+//! Promises: text is stored as it came, less NUL, because quotes are checked against it letter for
+//! letter; the same thing brought twice is stored once (`dedupe_key`). May not know: where an item
+//! came from, or how it is searched. Begin with the `New…` types; `store.rs` is all SQL.
+
+mod new;
+pub mod routes;
+mod store;
+
+pub use new::{NewContact, NewDocument, NewEmail, NewEvent, Person};
+pub use store::{
+    Contact, Document, Email, Event, Stored, find_contact, find_contacts, find_email, list_thread, source_text,
+    upsert_contacts, upsert_documents, upsert_emails, upsert_events,
+};
+
+/// What a source is. The names are those of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Email,
+    Contact,
+    Note,
+    Event,
+    Deal,
+    Document,
+}
+
+impl Kind {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Contact => "contact",
+            Self::Note => "note",
+            Self::Event => "event",
+            Self::Deal => "deal",
+            Self::Document => "document",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        [
+            Self::Email,
+            Self::Contact,
+            Self::Note,
+            Self::Event,
+            Self::Deal,
+            Self::Document,
+        ]
+        .into_iter()
+        .find(|kind| kind.name() == name)
+    }
+}

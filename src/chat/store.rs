@@ -1,0 +1,206 @@
+//! All SQL over `conversations` and `messages`.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::agent::Turn;
+use crate::db::Scoped;
+use crate::http::Cursor;
+
+/// A conversation in a list.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Conversation {
+    pub id: Uuid,
+    pub title: String,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A stored message.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Message {
+    pub id: Uuid,
+    /// `user` or `assistant`.
+    pub role: String,
+    /// `model` or `extractive`; null for the user's own.
+    pub mode: Option<String>,
+    pub text: String,
+    /// As `data-citation` has them.
+    pub citations: Value,
+    /// List of {name, input, output, ok}.
+    pub tool_calls: Value,
+    /// List of {code, text}.
+    pub warnings: Value,
+    pub usage: Option<Value>,
+    /// False for an answer that was cut off.
+    pub complete: bool,
+    pub created_at: DateTime<Utc>,
+}
+
+pub(super) async fn create(
+    tx: &mut Scoped,
+    id: Uuid,
+    title: &str,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query!(
+        "insert into conversations (id, user_id, title, created_at, updated_at) values ($1, $2, $3, $4, $4)",
+        id,
+        user_id,
+        title,
+        now,
+    )
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
+/// Marks a conversation as used now; false when there is none.
+pub(super) async fn touch(tx: &mut Scoped, id: Uuid, now: DateTime<Utc>) -> Result<bool, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query!(
+        "update conversations set updated_at = $3 where user_id = $1 and id = $2",
+        user_id,
+        id,
+        now,
+    )
+    .execute(&mut **tx)
+    .await
+    .map(|outcome| outcome.rows_affected() == 1)
+}
+
+/// Stores a message, unless its conversation was deleted meanwhile.
+pub(super) async fn append(
+    tx: &mut Scoped,
+    conversation_id: Uuid,
+    message: &Message,
+) -> Result<(), sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query!(
+        "insert into messages (id, user_id, conversation_id, role, mode, text, citations, tool_calls, warnings,
+            usage, complete, created_at)
+        select $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11, $12
+        from conversations
+        where user_id = $2 and id = $3",
+        message.id,
+        user_id,
+        conversation_id,
+        message.role,
+        message.mode,
+        message.text,
+        message.citations,
+        message.tool_calls,
+        message.warnings,
+        message.usage,
+        message.complete,
+        message.created_at,
+    )
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
+/// The last turns of a conversation, oldest first.
+pub(super) async fn turns(
+    tx: &mut Scoped,
+    conversation_id: Uuid,
+    limit: i64,
+) -> Result<Vec<Turn>, sqlx::Error> {
+    let user_id = tx.user_id();
+    let rows = sqlx::query!(
+        "select role, text from messages
+        where user_id = $1 and conversation_id = $2
+        order by created_at desc, id desc
+        limit $3",
+        user_id,
+        conversation_id,
+        limit,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .rev()
+        .map(|row| Turn {
+            from_user: row.role == "user",
+            text: row.text,
+        })
+        .collect())
+}
+
+pub(super) async fn list(
+    tx: &mut Scoped,
+    limit: i64,
+    after: Option<Cursor>,
+) -> Result<Vec<Conversation>, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_as!(
+        Conversation,
+        "select id, title, created_at, updated_at
+        from conversations
+        where user_id = $1 and ($3::timestamptz is null or (updated_at, id) < ($3, $4::uuid))
+        order by updated_at desc, id desc
+        limit $2::bigint + 1",
+        user_id,
+        limit,
+        after.map(|cursor| cursor.at),
+        after.map(|cursor| cursor.id),
+    )
+    .fetch_all(&mut **tx)
+    .await
+}
+
+pub(super) async fn find(tx: &mut Scoped, id: Uuid) -> Result<Option<Conversation>, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_as!(
+        Conversation,
+        "select id, title, created_at, updated_at from conversations where user_id = $1 and id = $2",
+        user_id,
+        id,
+    )
+    .fetch_optional(&mut **tx)
+    .await
+}
+
+pub(super) async fn messages(tx: &mut Scoped, id: Uuid) -> Result<Vec<Message>, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_as!(
+        Message,
+        "select id, role, mode, text, citations, tool_calls, warnings, usage, complete, created_at
+        from messages
+        where user_id = $1 and conversation_id = $2
+        order by created_at, id",
+        user_id,
+        id,
+    )
+    .fetch_all(&mut **tx)
+    .await
+}
+
+pub(super) async fn rename(tx: &mut Scoped, id: Uuid, title: &str) -> Result<bool, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query!(
+        "update conversations set title = $3 where user_id = $1 and id = $2",
+        user_id,
+        id,
+        title,
+    )
+    .execute(&mut **tx)
+    .await
+    .map(|outcome| outcome.rows_affected() == 1)
+}
+
+pub(super) async fn delete(tx: &mut Scoped, id: Uuid) -> Result<bool, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query!(
+        "delete from conversations where user_id = $1 and id = $2",
+        user_id,
+        id,
+    )
+    .execute(&mut **tx)
+    .await
+    .map(|outcome| outcome.rows_affected() == 1)
+}

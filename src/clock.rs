@@ -1,0 +1,34 @@
+//! What time it is.
+//!
+//! Everything that a user would call "now", "today", "due" or "expired" asks this clock and hands
+//! the answer to SQL as a parameter, so that a test or a demo can move time. Leases and fences
+//! don't: they use the database's own `now()`, because several machines must agree on them.
+//! May not know: anything but the system's clock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// The program's clock: the system's, plus an offset that only a test or the demo sets.
+#[derive(Clone, Debug, Default)]
+pub struct Clock {
+    offset_millis: Arc<AtomicI64>,
+}
+
+impl Clock {
+    /// The present instant, in UTC.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the system's clock"
+    )]
+    pub fn now(&self) -> DateTime<Utc> {
+        Utc::now() + TimeDelta::milliseconds(self.offset_millis.load(Ordering::Relaxed))
+    }
+
+    /// Moves the clock forward; every copy of it follows.
+    pub fn advance(&self, by: TimeDelta) {
+        self.offset_millis
+            .fetch_add(by.num_milliseconds(), Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,7 @@
+//! The command line's commands: each a file. Wiring, like `app.rs`.
+
+pub mod database;
+pub mod demo;
+pub mod eval;
+pub mod import;
+pub mod serve;

@@ -1,0 +1,46 @@
+//! `paraplanner` and `paraplanner serve`: the server until a signal.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::{self, Running};
+use crate::config::Config;
+
+/// Serves until SIGTERM or SIGINT; a second signal ends the process at once.
+pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
+    let running = start(config).await?;
+    wait(running).await
+}
+
+/// Starts, and says where it listens.
+pub async fn start(config: Config) -> anyhow::Result<Running> {
+    let listen = config.server.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("listening on {listen} (BIND_ADDRESS, PORT)"))?;
+    let running = app::start(config, listener).await?;
+    // A closed standard output is no reason not to serve.
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "listening on http://{}", running.address);
+    let _ = out.flush();
+    Ok(running)
+}
+
+/// Until a signal; then stops in order.
+pub async fn wait(running: Running) -> anyhow::Result<ExitCode> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    tokio::select! {
+        () = running.stop() => Ok(ExitCode::SUCCESS),
+        _ = term.recv() => Ok(ExitCode::FAILURE),
+        _ = int.recv() => Ok(ExitCode::FAILURE),
+    }
+}

@@ -1,0 +1,144 @@
+//! Every setting of the program: one struct of small structs, read once at the start.
+//!
+//! Alone reads the environment (and `.env`). Values are parsed into types at once and then judged
+//! together, so that nothing behind this module meets a half-valid setting. A bad value is one line
+//! that names its variable. May not know: any feature; it holds what features are given.
+//!
+//! To add a setting: a field here, a line in [`Config::read`], a line in `.env.example` (a test
+//! holds the two together), a row in README.md.
+
+mod read;
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::{Origin, Url};
+
+pub use read::{Invalid, Source};
+
+use crate::secret::Secret;
+
+/// The settings, valid as a whole.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub environment: Environment,
+    pub server: Server,
+    pub database: Database,
+    pub secret_key: Option<Secret<String>>,
+    pub google: Option<OAuthClient>,
+    pub model: Model,
+    pub worker: Worker,
+    pub telemetry: Telemetry,
+    pub demo: Demo,
+    /// Variables that are set and valid but that this version doesn't act upon; said at the start.
+    pub not_acted_upon: Vec<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    Development,
+    Production,
+}
+
+#[derive(Clone, Debug)]
+pub struct Server {
+    pub listen: SocketAddr,
+    /// This server as others see it; absent means `http://localhost:<the port it got>`.
+    pub public_url: Option<Url>,
+    /// The browser frontend; absent means the same as `public_url`.
+    pub frontend_url: Option<Url>,
+    /// Largest upload, in bytes.
+    pub upload_max_bytes: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// A server of somebody else's; absent means one of our own in `data_dir`.
+    pub url: Option<Secret<String>>,
+    pub data_dir: PathBuf,
+    /// Connections of the pool.
+    pub max_connections: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct OAuthClient {
+    pub client_id: String,
+    pub client_secret: Secret<String>,
+}
+
+/// An OpenAI-compatible server, when one is configured.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub server: Option<ModelServer>,
+    /// Model name for chat; `None` answers from quotes alone.
+    pub chat: Option<String>,
+    /// Model name for embeddings; `None` uses the built-in one.
+    pub embedding: Option<String>,
+    /// Vector length to ask of the embedding model; `None` takes its own.
+    pub embedding_dimensions: Option<u16>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ModelServer {
+    /// Ends without a slash and includes `/v1` where the server has it.
+    pub base_url: Url,
+    pub api_key: Option<Secret<String>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Worker {
+    pub enabled: bool,
+    pub poll_interval: Duration,
+    pub max_concurrent: u16,
+    pub lock_timeout: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    /// A `tracing` filter such as `info` or `paraplanner=debug,info`.
+    pub log_level: String,
+    pub log_format: LogFormat,
+    pub metrics_token: Option<Secret<String>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Json,
+    Pretty,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Demo {
+    /// `DEMO_MODE`: the demo advisor may sign in, on any address.
+    pub mode: bool,
+    /// Whoever sits at this machine may sign in: development, loopback only, no Google client,
+    /// and `DEMO_MODE` not set to `false`.
+    pub local_sign_in: bool,
+}
+
+impl Config {
+    /// Reads the process's environment and `.env`.
+    pub fn from_env() -> Result<Self, Vec<Invalid>> {
+        Self::read(&Source::process())
+    }
+
+    /// The origins that may write with a cookie: this server's and the frontend's.
+    pub fn origins(public_url: &Url, frontend_url: &Url) -> BTreeSet<String> {
+        [public_url, frontend_url]
+            .into_iter()
+            .map(|url| url.origin())
+            .filter(Origin::is_tuple)
+            .map(|origin| origin.ascii_serialization())
+            .collect()
+    }
+
+    /// Whether only this machine can reach the server.
+    pub const fn is_loopback(address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) => v4.is_loopback(),
+            IpAddr::V6(v6) => v6.is_loopback(),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Extractors that reject as [`Problem`], so that no plain-text error slips out.
+
+use axum::RequestExt as _;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Problem;
+use crate::db::UserScope;
+
+/// Largest JSON body, in bytes.
+pub const JSON_LIMIT: usize = 1 << 20;
+
+/// A JSON body, in or out.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let media_type = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .map(|value| value.split(';').next().unwrap_or_default().trim());
+        if !media_type.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {
+            return Err(Problem::unsupported_media_type("application/json"));
+        }
+        let body = body_within(request, JSON_LIMIT).await?;
+        parse_json(&body).map(Self)
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        #[expect(clippy::disallowed_types, reason = "the one use of axum's Json")]
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// The whole body, if it is no longer than `limit` bytes.
+pub async fn body_within(request: Request, limit: usize) -> Result<Bytes, Problem> {
+    let too_large = || Problem::too_large(limit as u64);
+    let announced = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(too_large());
+    }
+    match Limited::new(request.into_limited_body(), limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(_) => Err(Problem::malformed("the body did not arrive whole")),
+    }
+}
+
+fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // Two steps, because they fail differently: text that is no JSON is malformed (400), JSON of
+    // another shape is invalid (422) and can say which field.
+    let value: serde_json::Value = serde_json::from_slice(body).map_err(|error| {
+        Problem::malformed("malformed JSON").detail(format!(
+            "line {}, column {}",
+            error.line(),
+            error.column()
+        ))
+    })?;
+    let mut path = Vec::new();
+    if holds_nul(&value, &mut path) {
+        return Err(Problem::invalid(
+            path.join("."),
+            "must not hold a NUL character",
+        ));
+    }
+    serde_path_to_error::deserialize(value)
+        .map_err(|error| Problem::invalid(error.path().to_string(), error.inner().to_string()))
+}
+
+/// Postgres can't store NUL in text; refusing it here spares every column its own check.
+fn holds_nul(value: &serde_json::Value, path: &mut Vec<String>) -> bool {
+    use serde_json::Value;
+    let mut enter = |step: String, inner: &Value| {
+        path.push(step);
+        let found = holds_nul(inner, path);
+        if !found {
+            path.pop();
+        }
+        found
+    };
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .any(|(index, item)| enter(index.to_string(), item)),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, item)| name.contains('\0') || enter(name.clone(), item)),
+        _ => false,
+    }
+}
+
+/// Path parameters; one that doesn't parse names nothing, which is a 404.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        #[expect(clippy::disallowed_types, reason = "the one use of axum's Path")]
+        let path = axum::extract::Path::<T>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::not_found())?;
+        Ok(Self(path.0))
+    }
+}
+
+/// Query parameters.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        if query.contains("%00") {
+            return Err(Problem::invalid("query", "must not hold a NUL character"));
+        }
+        serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(
+            url::form_urlencoded::parse(query.as_bytes()),
+        ))
+        .map(Self)
+        .map_err(|error| Problem::invalid(error.path().to_string(), error.inner().to_string()))
+    }
+}
+
+/// Who asks. `identity`'s middleware puts the scope into the request; without one it is a 401.
+#[derive(Clone, Debug)]
+pub struct CurrentUser(pub UserScope);
+
+impl<S: Send + Sync> FromRequestParts<S> for CurrentUser {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts
+            .extensions
+            .get::<UserScope>()
+            .cloned()
+            .map(Self)
+            .ok_or_else(Problem::unauthenticated)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Body {
+        #[expect(dead_code, reason = "only its parsing is under test")]
+        name: String,
+    }
+
+    fn status(body: &[u8]) -> u16 {
+        parse_json::<Body>(body).unwrap_err().status().as_u16()
+    }
+
+    #[test]
+    fn malformed_and_invalid_differ() {
+        assert!(parse_json::<Body>(br#"{"name": "O'Brien", "more": 1}"#).is_ok());
+        assert_eq!(status(b"{"), 400);
+        assert_eq!(status(b"\xff"), 400);
+        assert_eq!(status(br#"{"name": "\ud800"}"#), 400);
+        assert_eq!(status("[".repeat(200).as_bytes()), 400);
+        assert_eq!(status(br#"{"name": 1}"#), 422);
+        assert_eq!(status(b"{}"), 422);
+    }
+
+    #[test]
+    fn a_nul_is_refused_with_its_place() {
+        let problem = parse_json::<Body>(br#"{"name": "a", "list": ["x", "a\u0000b"]}"#).unwrap_err();
+        assert_eq!(problem.body("r").errors[0].field, "list.1");
+    }
+}

@@ -1,0 +1,44 @@
+//! Who asks: users, sessions, and the demo advisor's sign-in.
+//!
+//! Promises: a session id is 256 random bits of which only the SHA-256 is stored; every sign-in
+//! makes a new one; a write by cookie comes from our own origins. [`authenticate`] puts the
+//! `UserScope` into the request, and that is the only way a route gets one. May not know: what the
+//! user does once signed in. Begin with `session.rs`.
+
+pub mod routes;
+mod session;
+mod store;
+
+use sqlx::PgPool;
+
+use crate::clock::Clock;
+use crate::db::UserScope;
+use crate::ids;
+
+pub use session::authenticate;
+
+/// The address under which `demo`, `import` and sign-in on one's own machine meet.
+pub const DEMO_ADVISOR: &str = "alex@morgan-advisory.example";
+const DEMO_NAME: &str = "Alex Morgan";
+
+/// The scope of a demo advisor, who is made when absent. For the command line and demo sign-in:
+/// whoever calls this has decided that no further proof is needed.
+pub async fn demo_advisor(pool: &PgPool, clock: &Clock, email: &str) -> Result<UserScope, sqlx::Error> {
+    let name = if email == DEMO_ADVISOR {
+        DEMO_NAME
+    } else {
+        email.split('@').next().unwrap_or(email)
+    };
+    let user_id = store::find_or_create(
+        pool,
+        &store::NewUser {
+            id: ids::next(),
+            subject: format!("demo:{email}"),
+            email: email.to_owned(),
+            name: name.to_owned(),
+            now: clock.now(),
+        },
+    )
+    .await?;
+    Ok(UserScope::checked(user_id))
+}

@@ -1,0 +1,230 @@
+//! Contact cards: vCard 2.1, 3.0 and 4.0, many to a file.
+//!
+//! Cards are cut out of the stream line by line, each with a cap, and parsed one by one, so a
+//! broken card costs only itself: a new `BEGIN` ends a card that has no end. Pictures and keys
+//! are dropped. Knows cards, not what a contact is used for.
+
+use std::io::{self, Read};
+
+use calcard::vcard::{VCard, VCardEntry, VCardParameterName, VCardProperty, VCardValue};
+use calcard::{Entry, Parser};
+
+use super::{
+    charset,
+    contact::{self, Contact},
+    item::{Item, Located, Position, Resume, Unit, quote, too_large},
+    lines::Lines,
+};
+
+const MAX_CARD: usize = 4 << 20;
+
+/// Where a card begins and where the next one may; its bytes unless there were too many.
+type RawCard = (u64, u64, Option<Vec<u8>>);
+
+pub(super) struct Cards {
+    lines: Lines,
+    start: Resume,
+    count: u64,
+    opened: bool,
+    /// The `BEGIN` line that ended an unfinished card.
+    begun: Option<(u64, Vec<u8>)>,
+}
+
+impl Cards {
+    pub(super) fn new(reader: Box<dyn Read + Send>, start: Resume) -> Self {
+        Self {
+            lines: Lines::new(reader, 1 << 20),
+            start,
+            count: start.items,
+            opened: false,
+            begun: None,
+        }
+    }
+
+    fn next_raw(&mut self) -> io::Result<Option<RawCard>> {
+        if !self.opened {
+            self.opened = true;
+            self.lines.skip_to(self.start.offset)?;
+        }
+        let (mut at, mut card) = self.begun.take().unwrap_or_default();
+        let mut oversized = false;
+        loop {
+            let (from, line_at) = (card.len(), self.lines.offset());
+            if !self.lines.append_next(&mut card)? {
+                return Ok((!card.is_empty()).then_some((at, line_at, Some(card))));
+            }
+            let line = card.get(from..).unwrap_or_default();
+            if is(line, b"BEGIN:VCARD") {
+                if from > 0 {
+                    let line = card.split_off(from);
+                    self.begun = Some((line_at, line));
+                    return Ok(Some((at, line_at, (!oversized).then_some(card))));
+                }
+                at = line_at;
+            } else if is(line, b"END:VCARD") && from > 0 {
+                return Ok(Some((
+                    at,
+                    self.lines.offset(),
+                    (!oversized).then_some(card),
+                )));
+            } else if from == 0 {
+                // Between cards.
+                card.clear();
+            } else if card.len() > MAX_CARD {
+                oversized = true;
+                card.truncate(1);
+            }
+        }
+    }
+}
+
+fn is(line: &[u8], mark: &[u8]) -> bool {
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    line.trim_ascii().eq_ignore_ascii_case(mark)
+}
+
+impl Iterator for Cards {
+    type Item = io::Result<Located>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (offset, next, card) = match self.next_raw() {
+            Ok(found) => found?,
+            Err(error) => return Some(Err(error)),
+        };
+        self.count += 1;
+        let position = Position {
+            unit: Unit::Card,
+            ordinal: self.count,
+            offset,
+        };
+        let item = match card {
+            Some(card) => {
+                parse(&charset::decode(&card)).map(|found| Item::Contact(Box::new(found)))
+            }
+            None => Err(too_large(MAX_CARD)),
+        };
+        Some(Ok(Located::new(position, next, item)))
+    }
+}
+
+fn parse(text: &str) -> Result<Contact, String> {
+    let mut parser = Parser::new(text.trim_start_matches('\u{feff}'));
+    let mut invalid = None;
+    // A few lines of rubbish may stand before the card.
+    for _ in 0..10 {
+        match parser.entry() {
+            Entry::VCard(card) => return contact(card).checked(),
+            Entry::InvalidLine(line) => invalid = invalid.or(Some(line)),
+            Entry::Eof => break,
+            _ => {}
+        }
+    }
+    Err(match invalid {
+        Some(line) => format!("It isn't a contact card: “{}”.", quote(&line)),
+        None => "The contact card has no end.".to_owned(),
+    })
+}
+
+fn contact(card: VCard) -> Contact {
+    let mut found = Contact::default();
+    let mut parts = None;
+    let mut nickname = None;
+    for entry in card.entries {
+        let labels = labels(&entry);
+        let values: Vec<String> = entry.values.into_iter().filter_map(text).collect();
+        let Some(first) = values.first().map(|value| contact::tidy(value)) else {
+            continue;
+        };
+        let joined = || values.join("\n");
+        match entry.name {
+            VCardProperty::Fn if found.name.is_empty() => found.name = contact::one_line(&first),
+            VCardProperty::N => parts = Some(values),
+            VCardProperty::Nickname => nickname = Some(first),
+            VCardProperty::Email => values.iter().for_each(|value| found.add_email(value)),
+            VCardProperty::Tel => values.iter().for_each(|value| found.add_phone(value)),
+            VCardProperty::Org if found.organisation.is_none() => {
+                let org = contact::one_line(&joined());
+                found.organisation = (!org.is_empty()).then_some(org);
+            }
+            VCardProperty::Title | VCardProperty::Role if found.title.is_none() => {
+                found.title = (!first.is_empty()).then_some(first);
+            }
+            VCardProperty::Adr => found.add_address(&joined()),
+            VCardProperty::Bday => found.birthday = contact::birthday(&first),
+            VCardProperty::Note => found.add_note(&joined()),
+            VCardProperty::Uid => {
+                found.uid = Some(first).filter(|uid| !uid.is_empty());
+            }
+            VCardProperty::Fn
+            | VCardProperty::Begin
+            | VCardProperty::End
+            | VCardProperty::Version
+            | VCardProperty::Prodid
+            | VCardProperty::Rev
+            | VCardProperty::Photo
+            | VCardProperty::Logo
+            | VCardProperty::Sound
+            | VCardProperty::Key
+            | VCardProperty::Xml
+            | VCardProperty::Clientpidmap => {}
+            other => {
+                let name = labels.unwrap_or_else(|| other.as_str().to_owned());
+                found.add_extra(&name, &joined());
+            }
+        }
+    }
+    if found.name.is_empty() {
+        found.name = parts.map(|parts| full_name(&parts)).unwrap_or_default();
+    }
+    match nickname {
+        Some(nickname) if found.name.is_empty() => found.name = nickname,
+        Some(nickname) => found.add_extra("NICKNAME", &nickname),
+        None => {}
+    }
+    found
+}
+
+/// `X-ABLABEL` groups aren't resolved; the group's name still tells more than nothing.
+fn labels(entry: &VCardEntry) -> Option<String> {
+    matches!(
+        entry.name,
+        VCardProperty::Related | VCardProperty::Anniversary
+    )
+    .then(|| {
+        let kinds: Vec<&str> = entry
+            .params
+            .iter()
+            .filter(|param| param.name == VCardParameterName::Type)
+            .filter_map(|param| param.value.as_text())
+            .collect();
+        [vec![entry.name.as_str()], kinds].concat().join(" ")
+    })
+}
+
+fn text(value: VCardValue) -> Option<String> {
+    Some(match value {
+        VCardValue::Component(parts) => parts.join(", "),
+        VCardValue::PartialDateTime(date) => match (date.year, date.month, date.day) {
+            (Some(year), Some(month), Some(day)) => format!("{year:04}-{month:02}-{day:02}"),
+            (None, Some(month), Some(day)) => format!("--{month:02}-{day:02}"),
+            (Some(year), Some(month), None) => format!("{year:04}-{month:02}"),
+            (Some(year), None, None) => format!("{year:04}"),
+            _ => return None,
+        },
+        VCardValue::Integer(number) => number.to_string(),
+        VCardValue::Float(number) => number.to_string(),
+        VCardValue::Boolean(_) | VCardValue::Binary(_) => return None,
+        other => other.into_text()?.into_owned(),
+    })
+}
+
+/// `N` is family, given, additional, prefixes, suffixes.
+fn full_name(parts: &[String]) -> String {
+    let part = |at: usize| parts.get(at).map_or("", |part| part.trim());
+    [part(3), part(1), part(2), part(0), part(4)]
+        .iter()
+        .filter(|part| !part.is_empty())
+        .copied()
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -1,0 +1,43 @@
+//! Paraplanner: the open-source AI paraplanner. ARCHITECTURE.md shows the map and the arrows.
+
+// Foundation: knows no feature.
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod html;
+pub mod http;
+pub mod ids;
+pub mod secret;
+pub mod telemetry;
+
+// The outside world: knows no database, no user.
+pub mod providers;
+
+// Engines: know users, but no feature.
+pub mod live;
+pub mod state;
+pub mod tasks;
+
+// Slices, lower to higher.
+pub mod identity;
+pub mod llm;
+
+pub mod book;
+
+pub mod retrieval;
+
+pub mod ingest;
+
+pub mod agent;
+
+pub mod chat;
+
+pub mod operations;
+pub mod page;
+
+// Beside.
+pub mod demo;
+
+// Wiring: knows everybody.
+pub mod app;
+pub mod commands;

@@ -1,0 +1,93 @@
+//! The command line: `serve` (default), `demo`, `import`, `database`, `eval`, `openapi`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use paraplanner::config::{Config, Source};
+use paraplanner::{app, commands, identity, telemetry};
+
+/// The open-source AI paraplanner.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves the API and the page (the default)
+    Serve,
+    /// Serves with an invented book of clients, for trying it out
+    Demo,
+    /// Imports files (.mbox .eml .txt .md .html .pdf .vcf .ics .csv) into a book
+    Import {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Whose book
+        #[arg(long, default_value = identity::DEMO_ADVISOR)]
+        user: String,
+    },
+    /// Runs the database alone and prints its URL, until standard input closes
+    Database,
+    /// Measures retrieval on the project's own advisor set
+    Eval {
+        /// Client families in the set
+        #[arg(long, default_value_t = 200)]
+        clients: usize,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints the OpenAPI document
+    Openapi,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut source = Source::process();
+    if matches!(arguments.command, Some(Command::Demo)) {
+        source.set("DEMO_MODE", "true");
+        source.set("DEMO_CONTROLS", "true");
+    }
+    let config = match Config::read(&source) {
+        Ok(config) => config,
+        Err(problems) => {
+            for problem in problems {
+                eprintln!("{problem}");
+            }
+            return ExitCode::from(2);
+        }
+    };
+    telemetry::init(&config.telemetry);
+    match run(arguments.command.unwrap_or(Command::Serve), config) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("paraplanner: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let code = runtime.block_on(async {
+        match command {
+            Command::Serve => commands::serve::run(config).await,
+            Command::Demo => commands::demo::run(config).await,
+            Command::Import { files, user } => commands::import::run(config, files, &user).await,
+            Command::Database => commands::database::run(config).await,
+            Command::Eval { clients, json } => commands::eval::run(config, clients, json).await,
+            Command::Openapi => {
+                println!("{}", app::contract().to_pretty_json()?);
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    })?;
+    // A blocking thread that still parses a stranger's file is not waited for.
+    runtime.shutdown_background();
+    Ok(code)
+}

@@ -1,0 +1,146 @@
+//! What operators and developers ask: `/health`, `/ready`, `/metrics`, `/openapi.json`, `/docs`.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{AppendHeaders, IntoResponse};
+use axum::routing::get;
+use serde::Serialize;
+use subtle::ConstantTimeEq as _;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::Config;
+
+use crate::db;
+use crate::http::{Json, Path, Problem, ProblemBody};
+use crate::state::App;
+
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(health))
+        .routes(routes!(ready))
+        .routes(routes!(database))
+        .routes(routes!(metrics))
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct Health {
+    /// Always `ok`.
+    status: &'static str,
+    version: &'static str,
+}
+
+/// The process lives. Touches nothing.
+#[utoipa::path(get, path = "/health", tag = "operations", responses((status = 200, body = Health)))]
+async fn health() -> Json<Health> {
+    Json(Health {
+        status: "ok",
+        version: env!("CARGO_PKG_VERSION"),
+    })
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct Ready {
+    ready: bool,
+    /// `database`, `migrations`, `worker` or `stopping`.
+    missing: Vec<&'static str>,
+}
+
+/// Whether this instance can serve; 503 with what is missing otherwise.
+#[utoipa::path(get, path = "/ready", tag = "operations", responses(
+    (status = 200, body = Ready), (status = 503, body = Ready)))]
+async fn ready(State(app): State<App>) -> impl IntoResponse {
+    let mut missing = Vec::new();
+    if app.stopping.is_cancelled() {
+        missing.push("stopping");
+    }
+    match tokio::time::timeout(Duration::from_secs(2), db::health(&app.pool)).await {
+        Ok(Ok(health)) if health.migration < db::newest_migration() => missing.push("migrations"),
+        Ok(Ok(_)) => {}
+        Ok(Err(_)) | Err(_) => missing.push("database"),
+    }
+    if app.config.worker.enabled && !app.tasks.is_working() {
+        missing.push("worker");
+    }
+    let status = if missing.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        status,
+        Json(Ready {
+            ready: missing.is_empty(),
+            missing,
+        }),
+    )
+}
+
+/// How the database is.
+#[utoipa::path(get, path = "/health/database", tag = "operations", responses(
+    (status = 200, body = db::Health), (status = 503, body = ProblemBody)))]
+async fn database(State(app): State<App>) -> Result<Json<db::Health>, Problem> {
+    Ok(Json(db::health(&app.pool).await?))
+}
+
+/// Prometheus text; asks for `METRICS_TOKEN` as a bearer token when that is set.
+#[utoipa::path(get, path = "/metrics", tag = "operations", responses(
+    (status = 200, content_type = "text/plain", body = String), (status = 401, body = ProblemBody)))]
+async fn metrics(State(app): State<App>, headers: HeaderMap) -> Result<impl IntoResponse, Problem> {
+    if let Some(token) = &app.config.telemetry.metrics_token {
+        let given = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "))
+            .unwrap_or_default();
+        if !bool::from(given.ct_eq(token.expose().as_bytes())) {
+            return Err(Problem::unauthenticated());
+        }
+    }
+    let text = app.metrics.text().map_err(Problem::internal)?;
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    Ok((AppendHeaders([(CONTENT_TYPE, kind)]), text))
+}
+
+const DOCS_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+);
+
+/// The contract and its interactive page, which Swagger UI makes; all of it from the binary.
+pub fn docs(api: OpenApi) -> Router<App> {
+    Router::new()
+        .route("/openapi.json", get(async move || Json(api.clone())))
+        .route("/docs", get(async || docs_file("index.html")))
+        .route("/docs/", get(async || docs_file("index.html")))
+        .route(
+            "/docs/{file}",
+            get(async |Path(file): Path<String>| docs_file(&file)),
+        )
+}
+
+fn docs_file(name: &str) -> Result<impl IntoResponse + use<>, Problem> {
+    let config = std::sync::Arc::new(Config::from("/openapi.json"));
+    let file = utoipa_swagger_ui::serve(name, config)
+        .map_err(|error| Problem::internal(anyhow::anyhow!("{error}")))?
+        .ok_or_else(Problem::not_found)?;
+    let kind = HeaderValue::from_str(&file.content_type).map_err(Problem::internal)?;
+    let mut bytes = file.bytes.into_owned();
+    if name == "index.html" {
+        // The page stands at /docs as well as at /docs/, and its files are named relatively.
+        let page = String::from_utf8_lossy(&bytes)
+            .replace("href=\"./", "href=\"/docs/")
+            .replace("href=\"index.css", "href=\"/docs/index.css")
+            .replace("src=\"./", "src=\"/docs/");
+        bytes = page.into_bytes();
+    }
+    let headers = AppendHeaders([
+        (CONTENT_TYPE, kind),
+        (CONTENT_SECURITY_POLICY, DOCS_POLICY),
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ]);
+    Ok((headers, bytes))
+}

@@ -1,0 +1,390 @@
+// Paraplanner's page: who is there, which view is shown, and the wires between the parts.
+//
+// The address' fragment says what is open: `#/`, `#/conversations/<id>`, `#/sources/<kind>/<id>`.
+// The parts (conversation, imports, source panel, search) don't know one another; they meet here.
+
+import { call, get, post, whenSignedOut } from "./api.js";
+import { announce, count, day, fromTemplate, h, icon, iconButton } from "./dom.js";
+import { hush, listen } from "./events.js";
+import { Conversation } from "./conversation.js";
+import { ACCEPTED, acceptDrops, Imports } from "./imports.js";
+import { search } from "./search.js";
+import { SourcePanel } from "./source.js";
+
+const EXAMPLES = [
+  "Who wants to retire earlier than planned?",
+  "Which clients have a child going to college?",
+  "Who mentioned that their kid plays baseball?",
+  "Who is worried about the markets, and why?",
+];
+
+/** What `?error=` says after a sign-in that went wrong, see the contract of the callback. */
+const SIGN_IN_ERRORS = {
+  access_denied: "Google was not allowed to share your account. Sign in again to allow it.",
+  scope_missing: "A permission that is needed was left out. Sign in again and leave all boxes ticked.",
+  state_expired: "That sign-in took too long. Please start again.",
+  account_in_use: "That Google account belongs to another user here.",
+  provider_unavailable: "Google can't be reached at the moment. Please try again later.",
+};
+
+const page = document.getElementById("page");
+/** Ends what the workspace has going on; null at the door. */
+let leave = null;
+
+// The fragment is the page's own address, so the skip link may not change it.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  document.getElementById("main").focus();
+});
+
+whenSignedOut(() => {
+  if (!leave) return;
+  leave();
+  showDoor("Your session has ended. Please sign in again.");
+});
+
+async function start() {
+  const code = new URLSearchParams(location.search).get("error");
+  if (code) history.replaceState(null, "", location.pathname + location.hash);
+  const message = code ? SIGN_IN_ERRORS[code] ?? "The sign-in didn't work. Please try again." : "";
+  const options = await get("/api/auth/options").catch(() => ({}));
+  // Not asking when the answer is known keeps a 401 out of the browser's console.
+  if (options.signed_in === false) return showDoor(message, options);
+  const response = await fetch("/api/auth/me", { credentials: "same-origin" }).catch(() => null);
+  if (response?.ok) return showWorkspace(await response.json(), options);
+  return showDoor(message || (response ? "" : "The server can't be reached."), options);
+}
+
+async function showDoor(message = "", known = null) {
+  const options = known ?? (await get("/api/auth/options").catch(() => ({})));
+  const { fragment, parts } = fromTemplate("door");
+  const say = (words) => {
+    parts.message.textContent = words;
+    parts.message.hidden = words === "";
+  };
+  const advisor = async (path) => {
+    try {
+      await showWorkspace(await post(path), options);
+      document.getElementById("question").focus();
+    } catch (problem) {
+      say(problem.message);
+    }
+  };
+  if (options.google) parts.buttons.append(h("a", { class: "button", href: "/api/auth/google/start?return_to=/" }, "Sign in with Google"));
+  if (options.demo || options.local) {
+    const path = options.demo ? "/api/auth/demo" : "/api/auth/local";
+    const style = options.google ? "button second" : "button";
+    parts.buttons.append(h("button", { type: "button", class: style, onclick: () => advisor(path) }, "Continue as the demo advisor"));
+  }
+  if (parts.buttons.childElementCount === 0) say(message || "No way to sign in is set up on this server.");
+  else say(message);
+  page.replaceChildren(fragment);
+}
+
+async function showWorkspace(me, options) {
+  const { fragment, parts } = fromTemplate("workspace");
+  const leaving = new AbortController();
+  let mode = "ask";
+  /** The ingest status of the files; undefined until the server has told. */
+  let documents;
+  let listed = [];
+  let next = null;
+
+  const panel = new SourcePanel(parts.source, () => {
+    if (location.hash.startsWith("#/sources/")) history.replaceState(null, "", conversation.id ? `#/conversations/${conversation.id}` : "#/");
+  });
+  const conversation = new Conversation(parts.log, parts.scroller, {
+    cite: (citation, button) => panel.open(citation, button),
+    began: (id) => {
+      history.replaceState(null, "", `#/conversations/${id}`);
+      refreshList();
+    },
+    ended: () => refreshList(),
+    running: (running) => drawSend(running),
+    mode: (answered) => (parts.badge.hidden = answered !== "extractive"),
+  });
+  const imports = new Imports(parts.imports, (status) => {
+    const first = documents === undefined;
+    const had = documents?.total ?? 0;
+    documents = status;
+    parts.book.textContent = status?.total > 0 ? `${count(status.total, "passage")} in your book` : "Nothing imported yet";
+    if (first || had > 0 !== (status?.total ?? 0) > 0) drawWelcome();
+  });
+
+  const add = (files) => {
+    const done = imports.add(files);
+    parts.scroller.scrollTop = 0;
+    return done;
+  };
+  const choose = () => parts.files.click();
+
+  function drawWelcome() {
+    parts.welcome.hidden = documents === undefined || !conversation.empty || mode === "search";
+    const filled = documents?.total > 0;
+    const invented =
+      options.demo || options.local
+        ? h("button", { type: "button", class: "button second", onclick: () => imports.addBook() }, "Fill it with an invented book of clients")
+        : null;
+    const first = [
+      h("h1", {}, "Start with your mail"),
+      h(
+        "div",
+        { class: "drop" },
+        h("p", { class: "drop-words" }, icon("down"), "Drop an mbox, or a folder of files, anywhere on this page."),
+        h("div", { class: "drop-buttons" }, h("button", { type: "button", class: "button", onclick: choose }, "Choose files"), invented),
+        h("p", { class: "quiet" }, `Mail, contacts, meetings and documents: ${ACCEPTED.join(" ")}`),
+      ),
+      h("h2", {}, "Then ask"),
+    ];
+    const ready = [h("h1", {}, "What would you like to know?"), h("p", { class: "quiet" }, "Every number in an answer opens the passage that it rests on.")];
+    const examples = EXAMPLES.map((question) => h("li", {}, h("button", { type: "button", class: "example", onclick: () => send(question) }, question)));
+    parts.welcome.replaceChildren(...(filled ? ready : first), h("ul", { class: "examples" }, examples));
+  }
+
+  function drawHead(title = "") {
+    parts.head.hidden = title === "";
+    parts.title.textContent = title;
+    document.title = title ? `${title} · Paraplanner` : "Paraplanner";
+  }
+
+  function drawSend(running) {
+    const stops = running && mode === "ask";
+    parts.send.replaceChildren(icon(stops ? "stop" : "send"));
+    const words = stops ? "Stop" : mode === "ask" ? "Ask" : "Search";
+    parts.send.setAttribute("aria-label", words);
+    parts.send.title = words;
+    parts.send.dataset.stops = stops;
+  }
+
+  function drawMode() {
+    const asking = mode === "ask";
+    parts.question.placeholder = asking ? "Ask about your clients" : "Search your book";
+    parts.label.textContent = asking ? "Your question" : "What to search for";
+    parts.log.hidden = !asking;
+    parts.results.hidden = asking;
+    parts.head.hidden = !asking || parts.title.textContent === "";
+    drawSend(conversation.running);
+    drawWelcome();
+  }
+
+  function setMode(wanted) {
+    mode = wanted;
+    parts.composer.elements.mode.value = wanted;
+    drawMode();
+  }
+
+  async function send(words = parts.question.value.trim()) {
+    say("");
+    if (words === "") return parts.question.focus();
+    parts.question.value = "";
+    fit();
+    if (mode === "search") {
+      await search(words, parts.results, (citation, button) => panel.open(citation, button)).catch((problem) => say(problem.message));
+      return undefined;
+    }
+    parts.welcome.hidden = true;
+    imports.tidy();
+    const asked = conversation.ask(words);
+    parts.question.focus();
+    return asked;
+  }
+
+  function say(words) {
+    parts.problem.textContent = words;
+    parts.problem.hidden = words === "";
+  }
+
+  /** Lets the box grow with its text where CSS alone can't. */
+  function fit() {
+    if (CSS.supports("field-sizing", "content")) return;
+    parts.question.style.height = "auto";
+    parts.question.style.height = `${parts.question.scrollHeight}px`;
+  }
+
+  function statusUnknown(problem) {
+    documents = null;
+    drawWelcome();
+    say(problem.message);
+  }
+
+  async function refreshList(cursor = null) {
+    try {
+      const found = await get(`/api/conversations?limit=30${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+      listed = cursor ? [...listed, ...found.items] : found.items;
+      next = found.next_cursor;
+    } catch (problem) {
+      return say(problem.message);
+    }
+    return drawList();
+  }
+
+  function drawList() {
+    const items = listed.map(({ id, title, updated_at }) =>
+      h(
+        "li",
+        {},
+        h(
+          "a",
+          { href: `#/conversations/${id}`, "aria-current": id === conversation.id ? "page" : null },
+          h("span", { class: "conversation-title" }, title || "Untitled"),
+          h("span", { class: "conversation-day" }, day(updated_at)),
+        ),
+      ),
+    );
+    parts.list.replaceChildren(...items);
+    parts.more.hidden = !next;
+    const current = listed.find(({ id }) => id === conversation.id);
+    if (current) drawHead(current.title || "Untitled");
+    if (mode === "search") parts.head.hidden = true;
+  }
+
+  async function rename() {
+    const title = await prompt("Rename this conversation", "Title", parts.title.textContent, "Rename");
+    if (!title) return;
+    await call("PATCH", `/api/conversations/${conversation.id}`, { json: { title } }).catch((problem) => say(problem.message));
+    await refreshList();
+  }
+
+  async function remove() {
+    if (!(await confirm("Delete this conversation?", "Your mail and other sources stay.", "Delete"))) return;
+    try {
+      await call("DELETE", `/api/conversations/${conversation.id}`);
+      announce("Deleted.");
+      location.hash = "#/";
+      await refreshList();
+    } catch (problem) {
+      say(problem.message);
+    }
+  }
+
+  /** Shows what the fragment names. */
+  async function route() {
+    const [, what, first, second] = location.hash.split("/");
+    say("");
+    if (parts.side.matches(":popover-open")) parts.side.hidePopover();
+    if (what === "sources" && first && second) {
+      drawWelcome();
+      const [id, query] = second.split("?");
+      return panel.open({ kind: first, source_id: decodeURIComponent(id), quote: new URLSearchParams(query).get("quote") });
+    }
+    setMode("ask");
+    if (what === "conversations" && first) {
+      if (first === conversation.id) return undefined;
+      panel.close();
+      try {
+        const stored = await conversation.load(decodeURIComponent(first));
+        if (conversation.id === stored.id) drawHead(stored.title || "Untitled");
+      } catch (problem) {
+        conversation.clear();
+        drawHead();
+        say(problem.status === 404 ? "That conversation is no longer here." : problem.message);
+      }
+    } else {
+      panel.close();
+      conversation.clear();
+      drawHead();
+    }
+    drawWelcome();
+    return drawList();
+  }
+
+  leave = () => {
+    leaving.abort();
+    conversation.stop();
+    hush();
+    leave = null;
+  };
+
+  parts.menu.append(icon("menu"));
+  parts.fresh.prepend(icon("plus"));
+  parts.attach.append(icon("clip"), h("span", {}, "Add files"));
+  parts.name.textContent = me.name || me.email;
+  parts.tools.append(iconButton("pencil", "Rename this conversation", rename), iconButton("bin", "Delete this conversation", remove));
+  parts.files.accept = ACCEPTED.join(",");
+  parts.files.addEventListener("change", () => {
+    add([...parts.files.files]);
+    parts.files.value = "";
+  });
+  parts.attach.addEventListener("click", choose);
+  parts.more.addEventListener("click", () => refreshList(next));
+  parts.logout.addEventListener("click", async () => {
+    await post("/api/auth/logout").catch(() => {});
+    leave?.();
+    Imports.forgetAll();
+    history.replaceState(null, "", "#/");
+    showDoor();
+  });
+  parts.composer.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (conversation.running && mode === "ask") conversation.stop();
+    else send();
+  });
+  parts.composer.addEventListener("change", ({ target }) => {
+    if (target.name === "mode") setMode(target.value);
+  });
+  parts.question.addEventListener("input", fit);
+  parts.question.addEventListener("keydown", (event) => {
+    // While an input method composes, Enter picks a character.
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    if (!(conversation.running && mode === "ask")) send();
+  });
+  const narrow = matchMedia("(max-width: 860px)");
+  const foldSide = () => (parts.side.popover = narrow.matches ? "auto" : null);
+  foldSide();
+  narrow.addEventListener("change", foldSide, { signal: leaving.signal });
+  // A link to what the address names already changes nothing by itself, but the search may cover it.
+  parts.workspace.addEventListener("click", ({ target }) => {
+    const link = target.closest('a[href^="#/"]');
+    if (link && link.hash === (location.hash || "#/")) route();
+  });
+  window.addEventListener("hashchange", route, { signal: leaving.signal });
+
+  acceptDrops(parts.workspace, parts.veil, add);
+  page.replaceChildren(fragment);
+  drawMode();
+  listen();
+  await Promise.all([refreshList(), route(), imports.status().catch(statusUnknown)]);
+  imports.resume().catch((problem) => say(problem.message));
+}
+
+/** Asks for a line of text; null when it was called off. */
+const prompt = (title, label, value, verb) => {
+  const input = h("input", { type: "text", value, maxlength: "200", required: true, "aria-label": label });
+  return dialog(title, input, verb, () => input.value.trim());
+};
+
+const confirm = (title, words, verb) => dialog(title, h("p", {}, words), verb, () => true);
+
+function dialog(title, content, verb, result) {
+  const form = h(
+    "form",
+    { method: "dialog" },
+    h("h2", { id: "dialog-title" }, title),
+    content,
+    h(
+      "div",
+      { class: "dialog-buttons" },
+      h("button", { type: "submit", value: "", formnovalidate: true, class: "button second" }, "Cancel"),
+      h("button", { type: "submit", value: "yes", class: "button" }, verb),
+    ),
+  );
+  const node = h("dialog", { class: "small-dialog", "aria-labelledby": "dialog-title" }, form);
+  // Enter in the text field presses the first submit button, which is the one that calls it off.
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.tagName === "INPUT") {
+      event.preventDefault();
+      if (form.reportValidity()) node.close("yes");
+    }
+  });
+  document.body.append(node);
+  node.showModal();
+  return new Promise((resolve) => {
+    node.addEventListener("close", () => {
+      node.remove();
+      resolve(node.returnValue === "yes" ? result() : null);
+    });
+  });
+}
+
+await start();

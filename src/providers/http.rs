@@ -1,0 +1,89 @@
+//! The one HTTP client: connect 5 s, no redirects (a provider's API has none, and a key must not
+//! follow one), a bounded body. Total time is the caller's, because streams have none.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use reqwest::{Client, Response, StatusCode, redirect};
+
+use super::{Error, Kind};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Makes the client that everything in `providers` shares.
+pub fn client() -> Result<Client, Error> {
+    Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(redirect::Policy::none())
+        .user_agent(concat!("paraplanner/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| Error::new(Kind::Invalid, error.without_url().to_string()))
+}
+
+/// A transport failure, with or without a request that may have arrived.
+pub fn transport(error: reqwest::Error) -> Error {
+    let kind = if error.is_connect() {
+        Kind::Unavailable
+    } else if error.is_builder() {
+        Kind::Invalid
+    } else {
+        Kind::Ambiguous
+    };
+    let words = if error.is_timeout() {
+        "no answer in time".to_owned()
+    } else {
+        // Sources such as "connection refused" are what an operator needs; the URL isn't.
+        let error = error.without_url();
+        std::iter::successors(std::error::Error::source(&error), |inner| inner.source())
+            .last()
+            .map_or_else(|| error.to_string(), ToString::to_string)
+    };
+    Error::new(kind, words)
+}
+
+/// The kind that a status alone tells.
+pub fn kind_of(status: StatusCode, retry_after: Option<Duration>) -> Kind {
+    match status.as_u16() {
+        401 => Kind::Unauthorized,
+        403 => Kind::Forbidden,
+        404 => Kind::NotFound,
+        409 => Kind::Conflict,
+        429 => Kind::RateLimited {
+            retry_after: Some(retry_after.unwrap_or(Duration::from_secs(1))),
+        },
+        408 | 500..=599 => Kind::Unavailable,
+        _ => Kind::Invalid,
+    }
+}
+
+/// `Retry-After` in seconds, or the millisecond form that some servers add.
+pub fn retry_after(response: &Response) -> Option<Duration> {
+    let header = |name: &str| {
+        response
+            .headers()
+            .get(name)?
+            .to_str()
+            .ok()?
+            .parse::<f64>()
+            .ok()
+            .filter(|number| number.is_finite() && *number >= 0.0)
+    };
+    header("retry-after-ms")
+        .map(|millis| millis / 1000.0)
+        .or_else(|| header("retry-after"))
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+}
+
+/// The whole body, refused beyond `limit` bytes.
+pub async fn body_within(response: Response, limit: usize) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    let mut stream = response.bytes_stream();
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(transport)?;
+        if body.len() + piece.len() > limit {
+            return Err(Error::new(Kind::Nonsense, "the answer is too large"));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}

@@ -1,0 +1,83 @@
+//! The outside world: one module for each system, and the built-in embedder.
+//!
+//! Knows wire formats; knows no database, no user, no feature. A provider's JSON stops here:
+//! callers get our types, and errors whose [`Kind`] they can decide on. `http.rs` makes the one
+//! client; whatever is added here uses it.
+
+pub mod http;
+pub mod local;
+pub mod openai;
+
+use std::fmt;
+use std::time::Duration;
+
+/// What a caller decides on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The credentials are refused.
+    Unauthorized,
+    /// The credentials are fine, the thing isn't allowed.
+    Forbidden,
+    NotFound,
+    Conflict,
+    /// Our request is wrong; again would be wrong again.
+    Invalid,
+    /// Too fast, or out of money (`retry_after` is then `None`).
+    RateLimited { retry_after: Option<Duration> },
+    /// Nobody answers, or only with an error of its own.
+    Unavailable,
+    /// The connection broke after the request was sent: it may have happened.
+    Ambiguous,
+    /// What came back makes no sense.
+    Nonsense,
+}
+
+impl Kind {
+    /// A label for metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::Invalid => "invalid",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Unavailable => "unavailable",
+            Self::Ambiguous => "ambiguous",
+            Self::Nonsense => "nonsense",
+        }
+    }
+
+    /// Whether the same call may work a little later.
+    pub const fn is_passing(self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited {
+                retry_after: Some(_)
+            } | Self::Unavailable
+                | Self::Ambiguous
+        )
+    }
+}
+
+/// A call that failed: what kind, and words for the log that hold no content of ours.
+#[derive(Debug, thiserror::Error)]
+pub struct Error {
+    pub kind: Kind,
+    pub message: String,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.label(), self.message)
+    }
+}
+
+impl Error {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+}

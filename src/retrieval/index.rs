@@ -1,0 +1,95 @@
+//! From sources to stored passages: the part of an import that runs inside its transaction, so that
+//! a mail can be found by its words the moment it is stored. Vectors follow (`embed.rs`).
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{chunk, clean, store};
+use crate::book::Kind;
+use crate::db::Scoped;
+
+/// A source as retrieval needs it.
+#[derive(Clone, Debug)]
+pub struct Searchable {
+    pub kind: Kind,
+    /// The stored item's id.
+    pub source_id: Uuid,
+    pub thread_id: Option<Uuid>,
+    pub occurred_at: Option<DateTime<Utc>>,
+    pub title: String,
+    /// One line in front of every passage: `Email | from | to | date | subject`.
+    pub header: String,
+    /// Lower-case addresses.
+    pub participants: Vec<String>,
+    /// Words that are searched as they stand, without stemming: names, addresses, tickers.
+    pub names: String,
+    pub text: String,
+}
+
+/// A passage ready to be stored.
+#[derive(Clone, Debug)]
+pub struct Passage {
+    pub kind: Kind,
+    pub source_id: Uuid,
+    pub ordinal: i32,
+    pub thread_id: Option<Uuid>,
+    pub occurred_at: Option<DateTime<Utc>>,
+    pub title: String,
+    pub header: String,
+    pub text: String,
+    pub participants: Vec<String>,
+    pub names: String,
+}
+
+/// Cleans and chunks; costs processor time and touches nothing, so it runs on the blocking pool.
+pub fn passages(sources: &[Searchable], max_words: usize) -> Vec<Passage> {
+    sources
+        .iter()
+        .flat_map(|source| {
+            let whole = || std::iter::once(0..source.text.len()).collect();
+            let segments = match source.kind {
+                Kind::Email => clean::fresh_segments(&source.text),
+                Kind::Contact | Kind::Note | Kind::Event | Kind::Deal | Kind::Document => whole(),
+            };
+            let mut chunks: Vec<String> = chunk::chunk(&source.text, &segments, &source.header, max_words)
+                .chunks
+                .into_iter()
+                .map(|chunk| chunk.text)
+                .collect();
+            // A mail that says it all in its subject is still found by it.
+            if chunks.is_empty() {
+                chunks.push(source.title.clone());
+            }
+            chunks
+                .into_iter()
+                .zip(0..)
+                .map(|(text, ordinal)| Passage {
+                    kind: source.kind,
+                    source_id: source.source_id,
+                    ordinal,
+                    thread_id: source.thread_id,
+                    occurred_at: source.occurred_at,
+                    title: source.title.clone(),
+                    header: source.header.clone(),
+                    text,
+                    participants: source.participants.clone(),
+                    names: source.names.clone(),
+                })
+        })
+        .collect()
+}
+
+/// Stores passages within the import's transaction; those of `updated` sources replace their old ones.
+pub async fn store_passages(
+    tx: &mut Scoped,
+    passages: &[Passage],
+    updated: &HashSet<Uuid>,
+) -> Result<(), sqlx::Error> {
+    if !updated.is_empty() {
+        let sources: Vec<_> = updated.iter().copied().collect();
+        store::delete_of_sources(tx, &sources).await?;
+    }
+    store::insert(tx, passages).await
+}

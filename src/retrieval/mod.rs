@@ -1,0 +1,24 @@
+//! From the book to an answer's material: clean, chunk, embed, search, cite.
+//!
+//! Promises: what is searched is what its author wrote there (quoted replies and signatures are
+//! not); a search is one round trip, within one user's rows; a quote is shown only when it stands in
+//! the stored source, letter for letter, runs of white space aside. May not know: who asks, or what
+//! becomes of the answer. Reads `emails`, `contacts`, `calendar_events`, `documents` through
+//! `book::source_text`. Begin with [`search`] and [`cite::Source`].
+
+pub mod chunk;
+pub mod cite;
+mod clean;
+mod dates;
+mod embed;
+mod index;
+pub mod routes;
+mod search;
+mod store;
+
+pub use clean::fresh_segments;
+pub use dates::Period;
+pub use embed::Embed;
+pub use index::{Passage, Searchable, passages, store_passages};
+pub use search::{Hit, SearchError, SearchRequest, search};
+pub use store::{IndexStatus, index_status};

@@ -1,0 +1,249 @@
+//! Hybrid search: the question's vector and its words, fused, made diverse.
+//!
+//! What the database brings up is re-ranked here: recency breaks ties, near-repeats make room
+//! (MMR), a thread gets at most three passages.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::dates::Period;
+use super::store::{self, Candidate};
+use crate::book::{self, Kind};
+use crate::db::UserScope;
+use crate::llm;
+use crate::state::App;
+
+/// How much likeness to the question counts against unlikeness to what is chosen already.
+const RELEVANCE: f64 = 0.7;
+const PER_THREAD: usize = 3;
+
+/// What is looked for.
+#[derive(Clone, Debug, Default)]
+pub struct SearchRequest {
+    pub query: String,
+    /// Passages to return.
+    pub top_k: usize,
+    /// Only these; empty means all.
+    pub kinds: Vec<Kind>,
+    pub after: Option<DateTime<Utc>>,
+    pub before: Option<DateTime<Utc>>,
+    /// Only what this contact took part in, and their record.
+    pub contact_id: Option<Uuid>,
+}
+
+/// A passage found.
+#[derive(Clone, Debug)]
+pub struct Hit {
+    pub kind: Kind,
+    pub source_id: Uuid,
+    pub ordinal: i32,
+    pub title: String,
+    /// Who, when, what: the line that stands in front of the passage.
+    pub header: String,
+    pub text: String,
+    pub previous: Option<String>,
+    pub next: Option<String>,
+    pub thread_id: Option<Uuid>,
+    pub occurred_at: Option<DateTime<Utc>>,
+    /// For ordering within one search only.
+    pub score: f64,
+    pub cosine: Option<f64>,
+    /// Share of the question's words that it holds, weighted by rarity; 0 to 1.
+    pub matched: f64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    #[error("no such contact")]
+    NoSuchContact,
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Searches the user's book. Without an embedding (the model server is away) it goes on with words
+/// alone.
+pub async fn search(
+    app: &App,
+    scope: &UserScope,
+    request: &SearchRequest,
+) -> Result<Vec<Hit>, SearchError> {
+    let now = app.clock.now();
+    let vector = question_vector(app, &request.query).await;
+    let said = Period::named_in(&request.query, now);
+    let started = Instant::now();
+    let mut candidates = run(app, scope, request, vector.as_ref(), said).await?;
+    // A period in words is a guess ("March" of which year?): when it finds nothing, it is dropped.
+    if candidates.is_empty() && said.is_some() {
+        candidates = run(app, scope, request, vector.as_ref(), None).await?;
+    }
+    app.metrics.search(started.elapsed());
+    if said.is_none() {
+        prefer_recent(&mut candidates, now);
+    }
+    Ok(choose(candidates, request.top_k)
+        .into_iter()
+        .filter_map(into_hit)
+        .collect())
+}
+
+async fn question_vector(app: &App, question: &str) -> Option<pgvector::HalfVector> {
+    match llm::embed(app, vec![question.to_owned()]).await {
+        Ok(vectors) => vectors
+            .first()
+            .map(|vector| pgvector::HalfVector::from_f32_slice(vector)),
+        Err(error) => {
+            tracing::warn!(%error, "the question has no embedding; searching by words alone");
+            None
+        }
+    }
+}
+
+async fn run(
+    app: &App,
+    scope: &UserScope,
+    request: &SearchRequest,
+    vector: Option<&pgvector::HalfVector>,
+    said: Option<Period>,
+) -> Result<Vec<Candidate>, SearchError> {
+    let mut tx = scope.begin(&app.pool).await?;
+    let participants = match request.contact_id {
+        Some(id) => {
+            let contact = book::find_contact(&mut tx, id)
+                .await?
+                .ok_or(SearchError::NoSuchContact)?;
+            Some(contact.emails.iter().map(|email| email.to_lowercase()).collect())
+        }
+        None => None,
+    };
+    let names = names_in(&request.query);
+    let model = llm::embedding_model(app);
+    let kinds = (!request.kinds.is_empty()).then(|| {
+        request
+            .kinds
+            .iter()
+            .map(|kind| kind.name().to_owned())
+            .collect()
+    });
+    let query = store::Query {
+        question: &request.query,
+        names: &names,
+        vector: vector.cloned(),
+        model: &model,
+        kinds,
+        after: request.after.or(said.map(|period| period.from)),
+        before: request.before.or(said.map(|period| period.until)),
+        participants,
+        source_id: request.contact_id,
+    };
+    Ok(store::search(&mut tx, query).await?)
+}
+
+/// Words that are names, addresses or tickers by their look: a capital or a digit anywhere but at the
+/// question's start, or an `@`.
+fn names_in(question: &str) -> String {
+    question
+        .split_whitespace()
+        .enumerate()
+        .map(|(place, word)| (place, word.trim_matches(|c: char| !c.is_alphanumeric())))
+        .filter(|(place, word)| {
+            word.contains('@')
+                || word.chars().any(|c| c.is_ascii_digit())
+                || (*place > 0 && word.chars().next().is_some_and(char::is_uppercase))
+                || (word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase()))
+        })
+        .map(|(_, word)| word.strip_suffix("'s").unwrap_or(word))
+        .filter(|word| *word != "I")
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Breaks ties only: at most a tenth of the score.
+fn prefer_recent(candidates: &mut [Candidate], now: DateTime<Utc>) {
+    for candidate in candidates.iter_mut() {
+        let days = candidate.occurred_at.map_or(3650, |at| (now - at).num_days().clamp(0, 3650));
+        let age = f64::from(i32::try_from(days).unwrap_or(i32::MAX));
+        candidate.score *= 0.9 + 0.1 * (-age / 180.0).exp();
+    }
+    candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+}
+
+/// Maximal marginal relevance over the candidates, at most [`PER_THREAD`] of a thread.
+fn choose(mut candidates: Vec<Candidate>, count: usize) -> Vec<Candidate> {
+    let best = candidates
+        .iter()
+        .map(|candidate| candidate.score)
+        .fold(f64::MIN_POSITIVE, f64::max);
+    let mut chosen: Vec<Candidate> = Vec::with_capacity(count);
+    let mut per_thread: HashMap<Uuid, usize> = HashMap::new();
+    while chosen.len() < count {
+        let next = candidates
+            .iter()
+            .enumerate()
+            .map(|(place, candidate)| {
+                let repeats = chosen
+                    .iter()
+                    .map(|other| likeness(candidate, other))
+                    .fold(0.0, f64::max);
+                (place, RELEVANCE * candidate.score / best - (1.0 - RELEVANCE) * repeats)
+            })
+            .max_by(|a, b| a.1.total_cmp(&b.1));
+        let Some((place, _)) = next else { break };
+        let candidate = candidates.remove(place);
+        let in_thread = per_thread
+            .entry(candidate.thread_id.unwrap_or(candidate.source_id))
+            .or_default();
+        if *in_thread < PER_THREAD {
+            *in_thread += 1;
+            chosen.push(candidate);
+        }
+    }
+    chosen
+}
+
+/// Cosine of two stored unit vectors; 0 where one is missing.
+fn likeness(a: &Candidate, b: &Candidate) -> f64 {
+    match (&a.embedding, &b.embedding) {
+        (Some(a), Some(b)) => a
+            .as_slice()
+            .iter()
+            .zip(b.as_slice())
+            .map(|(x, y)| f64::from(x.to_f32()) * f64::from(y.to_f32()))
+            .sum(),
+        _ => 0.0,
+    }
+}
+
+fn into_hit(candidate: Candidate) -> Option<Hit> {
+    Some(Hit {
+        kind: Kind::parse(&candidate.kind)?,
+        source_id: candidate.source_id,
+        ordinal: candidate.ordinal,
+        title: candidate.title,
+        header: candidate.header,
+        text: candidate.text,
+        previous: candidate.previous,
+        next: candidate.next,
+        thread_id: candidate.thread_id,
+        occurred_at: candidate.occurred_at,
+        score: candidate.score,
+        cosine: candidate.cosine,
+        matched: candidate.matched,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_recognised_by_their_look() {
+        assert_eq!(
+            names_in("Why did Greg's wife sell AAPL, and what did sara@example.com say?"),
+            "Greg AAPL sara@example.com"
+        );
+        assert_eq!(names_in("Who mentioned their kid plays baseball?"), "");
+    }
+}

@@ -1,0 +1,345 @@
+//! All SQL over `chunks`, their vectors and the queue of those without; the hybrid search.
+
+use chrono::{DateTime, Utc};
+use pgvector::HalfVector;
+use uuid::Uuid;
+
+use super::Passage;
+use crate::db::Scoped;
+
+const SEPARATOR: &str = "\u{1f}";
+
+/// Removes a source's passages; their vectors and places in the queue go with them.
+pub(super) async fn delete_of_sources(tx: &mut Scoped, sources: &[Uuid]) -> Result<(), sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query!(
+        "delete from chunks where user_id = $1 and source_id = any($2)",
+        user_id,
+        sources,
+    )
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
+/// Stores passages with their words and queues them for a vector, in one statement.
+pub(super) async fn insert(tx: &mut Scoped, passages: &[Passage]) -> Result<(), sqlx::Error> {
+    if passages.is_empty() {
+        return Ok(());
+    }
+    let user_id = tx.user_id();
+    let kinds: Vec<_> = passages.iter().map(|p| p.kind.name()).collect();
+    let sources: Vec<_> = passages.iter().map(|p| p.source_id).collect();
+    let ordinals: Vec<_> = passages.iter().map(|p| p.ordinal).collect();
+    let threads: Vec<_> = passages.iter().map(|p| p.thread_id).collect();
+    let times: Vec<_> = passages.iter().map(|p| p.occurred_at).collect();
+    let titles: Vec<_> = passages.iter().map(|p| p.title.as_str()).collect();
+    let headers: Vec<_> = passages.iter().map(|p| p.header.as_str()).collect();
+    let texts: Vec<_> = passages.iter().map(|p| p.text.as_str()).collect();
+    let participants: Vec<_> = passages.iter().map(|p| p.participants.join(SEPARATOR)).collect();
+    let names: Vec<_> = passages.iter().map(|p| p.names.as_str()).collect();
+    sqlx::query!(
+        r#"
+        with stored as (
+            insert into chunks (user_id, kind, source_id, ordinal, thread_id, occurred_at, title, header, text,
+                participants, words)
+            select $1, kind, source_id, ordinal, thread_id, occurred_at, title, header, text,
+                string_to_array(participants, $12),
+                to_tsvector('english', unaccent(title || ' ' || text)) || to_tsvector('simple', unaccent(names))
+            from unnest($2::text[], $3::uuid[], $4::int[], $5::uuid[], $6::timestamptz[], $7::text[], $8::text[],
+                $9::text[], $10::text[], $11::text[])
+                as new (kind, source_id, ordinal, thread_id, occurred_at, title, header, text, participants, names)
+            on conflict on constraint chunks_place_key do nothing
+            returning id
+        )
+        insert into chunks_to_embed (chunk_id, user_id) select id, $1 from stored
+        "#,
+        user_id,
+        &kinds as &[&str],
+        &sources,
+        &ordinals,
+        &threads as &[Option<Uuid>],
+        &times as &[Option<DateTime<Utc>>],
+        &titles as &[&str],
+        &headers as &[&str],
+        &texts as &[&str],
+        &participants,
+        &names as &[&str],
+        SEPARATOR,
+    )
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
+/// The id of an embedding model, made at its first use.
+pub(super) async fn model_id(tx: &mut Scoped, name: &str) -> Result<i16, sqlx::Error> {
+    let found = find_model_id(tx, name).await?;
+    if let Some(id) = found {
+        return Ok(id);
+    }
+    sqlx::query!(
+        "insert into embedding_models (name) values ($1) on conflict do nothing",
+        name
+    )
+    .execute(&mut **tx)
+    .await?;
+    find_model_id(tx, name)
+        .await?
+        .ok_or(sqlx::Error::RowNotFound)
+}
+
+async fn find_model_id(tx: &mut Scoped, name: &str) -> Result<Option<i16>, sqlx::Error> {
+    sqlx::query_scalar!("select id from embedding_models where name = $1", name)
+        .fetch_optional(&mut **tx)
+        .await
+}
+
+/// Queues the passages that have no vector of this model: after a change of model, all of them.
+pub(super) async fn queue_missing(tx: &mut Scoped, model_id: i16) -> Result<u64, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query!(
+        "insert into chunks_to_embed (chunk_id, user_id)
+        select id, $1 from chunks
+        where user_id = $1
+            and not exists (
+                select from chunk_embeddings
+                where user_id = $1 and model_id = $2 and chunk_id = chunks.id
+            )
+        on conflict do nothing",
+        user_id,
+        model_id,
+    )
+    .execute(&mut **tx)
+    .await
+    .map(|outcome| outcome.rows_affected())
+}
+
+pub(super) struct Waiting {
+    pub id: i64,
+    pub text: String,
+}
+
+/// The newest passages first: what came last is asked for first.
+pub(super) async fn next_to_embed(tx: &mut Scoped, limit: i64) -> Result<Vec<Waiting>, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_as!(
+        Waiting,
+        r#"
+        select chunks.id, header || E'\n' || text as "text!"
+        from (
+            select chunk_id from chunks_to_embed where user_id = $1 order by chunk_id desc limit $2
+        ) as next
+        join chunks on chunks.id = next.chunk_id
+        where chunks.user_id = $1
+        "#,
+        user_id,
+        limit,
+    )
+    .fetch_all(&mut **tx)
+    .await
+}
+
+/// Stores vectors and takes their passages off the queue. A passage deleted meanwhile is skipped.
+pub(super) async fn store_vectors(
+    tx: &mut Scoped,
+    model_id: i16,
+    ids: &[i64],
+    vectors: &[HalfVector],
+) -> Result<(), sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query!(
+        "with done as (
+            delete from chunks_to_embed where user_id = $1 and chunk_id = any($3)
+        )
+        insert into chunk_embeddings (user_id, model_id, chunk_id, kind, occurred_at, embedding)
+        select $1, $2, chunks.id, chunks.kind, chunks.occurred_at, new.embedding
+        from unnest($3::bigint[], $4::halfvec[]) as new (id, embedding)
+        join chunks on chunks.id = new.id and chunks.user_id = $1
+        on conflict (user_id, model_id, chunk_id) do update set embedding = excluded.embedding",
+        user_id,
+        model_id,
+        ids,
+        vectors as &[HalfVector],
+    )
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
+/// How far the user's index is.
+#[derive(Debug)]
+pub struct IndexStatus {
+    pub total: i64,
+    /// Passages without a vector yet; their words are searched already.
+    pub waiting: i64,
+    pub newest_item_at: Option<DateTime<Utc>>,
+}
+
+pub async fn index_status(tx: &mut Scoped) -> Result<IndexStatus, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_as!(
+        IndexStatus,
+        r#"
+        select count(*) as "total!",
+            (select count(*) from chunks_to_embed where user_id = $1) as "waiting!",
+            max(occurred_at) filter (where kind = 'email') as newest_item_at
+        from chunks
+        where user_id = $1
+        "#,
+        user_id,
+    )
+    .fetch_one(&mut **tx)
+    .await
+}
+
+/// A passage that one of the legs brought up.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub kind: String,
+    pub source_id: Uuid,
+    pub ordinal: i32,
+    pub thread_id: Option<Uuid>,
+    pub occurred_at: Option<DateTime<Utc>>,
+    pub title: String,
+    pub header: String,
+    pub text: String,
+    /// Before and after it in its source.
+    pub previous: Option<String>,
+    pub next: Option<String>,
+    /// Reciprocal rank fusion of the legs, k = 60.
+    pub score: f64,
+    /// Against the question's vector; absent where the passage or the question has none.
+    pub cosine: Option<f64>,
+    /// Share of the question's words that it holds, weighted by how rare they are; 0 to 1.
+    pub matched: f64,
+    pub embedding: Option<HalfVector>,
+}
+
+pub(super) struct Query<'a> {
+    pub question: &'a str,
+    /// Words to be searched unstemmed too.
+    pub names: &'a str,
+    pub vector: Option<HalfVector>,
+    pub model: &'a str,
+    pub kinds: Option<Vec<String>>,
+    pub after: Option<DateTime<Utc>>,
+    pub before: Option<DateTime<Utc>>,
+    /// Only passages with one of these addresses among their participants.
+    pub participants: Option<Vec<String>>,
+    /// Only passages of this source, beside those of `participants`.
+    pub source_id: Option<Uuid>,
+}
+
+/// Both legs, fused, in one round trip.
+///
+/// The keyword leg ORs the question's words (ANDed, a question finds nothing) and weighs each hit by
+/// the rarity of what it holds: BM25 with binary term frequencies, which passages of a hundred
+/// words hardly need more than. Row-level security keeps `@@` from an index; the user's own rows are
+/// read instead, as the vector leg does.
+pub(super) async fn search(tx: &mut Scoped, query: Query<'_>) -> Result<Vec<Candidate>, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_as!(
+        Candidate,
+        r#"
+        with
+        word as materialized (
+            select lexeme, ('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''')::tsquery as query
+            from unnest(tsvector_to_array(
+                to_tsvector('english', unaccent($2)) || to_tsvector('simple', unaccent($3))
+            )) as lexeme
+            limit 32
+        ),
+        question as materialized (
+            select string_agg(query::text, ' | ')::tsquery as any_word from word
+        ),
+        size as materialized (
+            select greatest(count(*), 1)::float8 as passages from chunks where user_id = $1
+        ),
+        hit as materialized (
+            select id, words, length(words) as length
+            from chunks, question
+            where user_id = $1
+                and words @@ any_word
+                and ($6::text[] is null or kind = any($6))
+                and ($7::timestamptz is null or occurred_at >= $7)
+                and ($8::timestamptz is null or occurred_at < $8)
+                and ($9::text[] is null or participants && $9 or source_id = $10::uuid)
+        ),
+        held as materialized (
+            select hit.id, hit.length, word.lexeme from hit join word on hit.words @@ word.query
+        ),
+        weight as materialized (
+            select word.lexeme, ln(1 + (passages - coalesce(holders, 0) + 0.5) / (coalesce(holders, 0) + 0.5)) as idf
+            from size, word left join (select lexeme, count(*) as holders from held group by lexeme) as counted
+                using (lexeme)
+        ),
+        worded as materialized (
+            select id, sum(idf) / (select sum(idf) from weight) as matched,
+                row_number() over (
+                    order by sum(idf * 2.2 / (1 + 1.2 * (0.25 + 0.75 * length / (select avg(length) from hit)))) desc, id
+                ) as place
+            from held join weight using (lexeme)
+            group by id
+        ),
+        near as materialized (
+            select chunk_id as id, distance, row_number() over (order by distance, chunk_id) as place
+            from (
+                select chunk_id, embedding <#> $4::halfvec as distance
+                from chunk_embeddings
+                where user_id = $1
+                    and model_id = (select id from embedding_models where name = $5)
+                    and $4::halfvec is not null
+                    and ($6::text[] is null or kind = any($6))
+                    and ($7::timestamptz is null or occurred_at >= $7)
+                    and ($8::timestamptz is null or occurred_at < $8)
+                    and ($9::text[] is null or chunk_id in (
+                        select id from chunks
+                        where user_id = $1 and (participants && $9 or source_id = $10::uuid)
+                    ))
+                order by distance
+                limit 50
+            ) as nearest
+        ),
+        fused as materialized (
+            select id, coalesce(1.0 / (60 + near.place), 0) + coalesce(1.0 / (60 + worded.place), 0) as score
+            from near full join (select * from worded where place <= 50) as worded using (id)
+            order by score desc, id
+            limit 40
+        )
+        select kind, source_id, ordinal, thread_id, occurred_at, title, header, text,
+            (select text from chunks as other
+                where user_id = $1 and other.source_id = chunks.source_id and other.ordinal = chunks.ordinal - 1
+            ) as "previous?",
+            (select text from chunks as other
+                where user_id = $1 and other.source_id = chunks.source_id and other.ordinal = chunks.ordinal + 1
+            ) as "next?",
+            score::float8 as "score!",
+            (-(embedding <#> $4::halfvec))::float8 as "cosine?",
+            coalesce(worded.matched, 0)::float8 as "matched!",
+            embedding as "embedding?: HalfVector"
+        from fused
+        join chunks using (id)
+        left join worded using (id)
+        left join lateral (
+            select embedding from chunk_embeddings
+            where user_id = $1 and chunk_id = chunks.id
+                and model_id = (select id from embedding_models where name = $5)
+        ) as vector on true
+        where chunks.user_id = $1
+        order by score desc, chunks.id
+        "#,
+        user_id,
+        query.question,
+        query.names,
+        query.vector as Option<HalfVector>,
+        query.model,
+        query.kinds.as_deref(),
+        query.after,
+        query.before,
+        query.participants.as_deref(),
+        query.source_id,
+    )
+    .fetch_all(&mut **tx)
+    .await
+}

@@ -1,0 +1,53 @@
+//! What every handler and task is given. Holds no slice; cheap to clone; built once in `app.rs`.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::live::Live;
+use crate::providers::{local, openai};
+use crate::tasks::Tasks;
+use crate::telemetry::Metrics;
+
+/// The program's shared parts.
+#[derive(Clone)]
+pub struct App {
+    pub config: Arc<Config>,
+    pub pool: PgPool,
+    pub clock: Clock,
+    pub metrics: Metrics,
+    pub live: Live,
+    pub tasks: Tasks,
+    /// The OpenAI-compatible server, when one is configured.
+    pub model_server: Option<openai::Client>,
+    /// The built-in embedder; loads its model when it is first used.
+    pub local_embedder: local::Embedder,
+    /// This server as others see it, and the browser frontend.
+    pub public_url: Arc<Url>,
+    pub frontend_url: Arc<Url>,
+    /// Begins when the process is asked to stop: `/ready` says so, streams end.
+    pub stopping: CancellationToken,
+    /// The grace is over: answers that are still being made are cut off and stored.
+    pub halting: CancellationToken,
+    /// Work that outlives its request (an answer whose reader left is stored); shutdown waits for it.
+    pub background: TaskTracker,
+}
+
+impl App {
+    /// Cookies are `Secure` and HSTS is sent exactly when the world reaches us by https.
+    pub fn is_https(&self) -> bool {
+        self.public_url.scheme() == "https"
+    }
+}
+
+impl FromRef<App> for Metrics {
+    fn from_ref(app: &App) -> Self {
+        app.metrics.clone()
+    }
+}

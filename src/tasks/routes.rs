@@ -1,0 +1,185 @@
+//! `/api/tasks`: what is queued, runs and has ended, for its user.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::store;
+use crate::http::{CurrentUser, Cursor, Json, Page, PageQuery, Path, Problem, ProblemBody, Query};
+use crate::state::App;
+
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get))
+        .routes(routes!(cancel))
+        .routes(routes!(retry))
+}
+
+/// A task as its user sees it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct TaskView {
+    pub id: Uuid,
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `pending`, `in_progress`, `waiting`, `done`, `failed` or `cancelled`.
+    pub state: String,
+    /// Lower goes first.
+    pub priority: i16,
+    pub attempts: i32,
+    pub max_attempts: i32,
+    pub run_at: DateTime<Utc>,
+    #[serde(skip)]
+    pub progress_done: i64,
+    #[serde(skip)]
+    pub progress_total: i64,
+    pub last_error: Option<String>,
+    pub result: Option<Value>,
+    pub reason: Option<String>,
+    pub caused_by: Option<Value>,
+    pub created_at: DateTime<Utc>,
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// How far a task is, in its kind's unit (bytes for imports).
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Progress {
+    done: i64,
+    total: i64,
+}
+
+/// What `GET` answers: the row with its progress nested.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct TaskBody {
+    #[serde(flatten)]
+    task: TaskView,
+    progress: Progress,
+    /// What a waiting task waits for; null while it doesn't.
+    waiting_on: Option<Value>,
+}
+
+impl From<TaskView> for TaskBody {
+    fn from(task: TaskView) -> Self {
+        Self {
+            progress: Progress {
+                done: task.progress_done,
+                total: task.progress_total,
+            },
+            waiting_on: None,
+            task,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// Only tasks in this state.
+    state: Option<String>,
+    /// Only tasks of this type.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+const STATES: [&str; 6] = [
+    "pending",
+    "in_progress",
+    "waiting",
+    "done",
+    "failed",
+    "cancelled",
+];
+
+/// The user's tasks, newest first.
+#[utoipa::path(get, path = "/api/tasks", tag = "tasks", params(PageQuery, Filter), responses(
+    (status = 200, body = Page<TaskBody>), (status = 401, body = ProblemBody), (status = 422, body = ProblemBody)))]
+async fn list(
+    State(app): State<App>,
+    CurrentUser(scope): CurrentUser,
+    Query(page): Query<PageQuery>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Page<TaskBody>>, Problem> {
+    let (limit, cursor) = page.parse()?;
+    if let Some(state) = &filter.state
+        && !STATES.contains(&state.as_str())
+    {
+        return Err(Problem::invalid("state", format!("must be one of {}", STATES.join(", "))));
+    }
+    let mut tx = scope.begin(&app.pool).await?;
+    let rows = store::list(
+        &mut tx,
+        filter.state.as_deref(),
+        filter.kind.as_deref(),
+        limit,
+        cursor,
+    )
+    .await?;
+    let rows = rows.into_iter().map(TaskBody::from).collect();
+    Ok(Json(Page::of(rows, limit, |body: &TaskBody| Cursor {
+        at: body.task.created_at,
+        id: body.task.id,
+    })))
+}
+
+/// One task.
+#[utoipa::path(get, path = "/api/tasks/{id}", tag = "tasks", params(("id" = Uuid, Path)), responses(
+    (status = 200, body = TaskBody), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody)))]
+async fn get(
+    State(app): State<App>,
+    CurrentUser(scope): CurrentUser,
+    Path(id): Path<Uuid>,
+) -> Result<Json<TaskBody>, Problem> {
+    let mut tx = scope.begin(&app.pool).await?;
+    let task = store::find(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    Ok(Json(task.into()))
+}
+
+/// Stops a task that hasn't ended; what it has stored stays.
+#[utoipa::path(post, path = "/api/tasks/{id}/cancel", tag = "tasks", params(("id" = Uuid, Path)), responses(
+    (status = 202), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+    (status = 409, body = ProblemBody)))]
+async fn cancel(
+    State(app): State<App>,
+    CurrentUser(scope): CurrentUser,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, Problem> {
+    let mut tx = scope.begin(&app.pool).await?;
+    let cancelled = store::cancel(&mut tx, id, app.clock.now()).await?;
+    if !cancelled {
+        let task = store::find(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+        return Err(Problem::conflict("the task has ended").detail(format!("it is {}", task.state)));
+    }
+    tx.commit().await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Queues a failed or cancelled task again.
+#[utoipa::path(post, path = "/api/tasks/{id}/retry", tag = "tasks", params(("id" = Uuid, Path)), responses(
+    (status = 202), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+    (status = 409, body = ProblemBody)))]
+async fn retry(
+    State(app): State<App>,
+    CurrentUser(scope): CurrentUser,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, Problem> {
+    let mut tx = scope.begin(&app.pool).await?;
+    let queued = store::retry(&mut tx, id, app.clock.now())
+        .await
+        .map_err(|error| match error.as_database_error().and_then(|inner| inner.constraint()) {
+            Some("tasks_unique_key") => Problem::conflict("the same work is queued already"),
+            _ => Problem::from(error),
+        })?;
+    if !queued {
+        let task = store::find(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+        return Err(Problem::conflict("only failed and cancelled tasks can be retried")
+            .detail(format!("it is {}", task.state)));
+    }
+    tx.commit().await?;
+    app.tasks.wake();
+    Ok(StatusCode::ACCEPTED)
+}

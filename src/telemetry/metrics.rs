@@ -1,0 +1,234 @@
+//! The metrics that this program exports, in one registry without globals.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Opts, Registry, TextEncoder, core::Collector,
+};
+
+/// Handles to every metric; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    http_requests: IntCounterVec,
+    http_duration: HistogramVec,
+    http_in_progress: IntGauge,
+    panics: IntCounter,
+    model_requests: IntCounterVec,
+    model_duration: HistogramVec,
+    model_tokens: IntCounterVec,
+    search_duration: Histogram,
+    citations: IntCounterVec,
+    tasks_finished: IntCounterVec,
+    task_duration: HistogramVec,
+    tasks_running: IntGauge,
+    leases_lost: IntCounter,
+    imported: IntCounterVec,
+    chunks_embedded: IntCounter,
+}
+
+/// Seconds, from a cache hit to a slow model.
+const BUCKETS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
+
+/// Counts one request in progress for as long as it lives, also when the request is dropped midway.
+pub struct InProgress(IntGauge);
+
+impl InProgress {
+    fn of(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Metrics {
+    /// # Panics
+    /// When two metrics share a name or a name is malformed: a mistake in this file, found by any test.
+    #[expect(clippy::expect_used, reason = "the names are literals in this file")]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let register = |collector: Box<dyn Collector>| {
+            registry.register(collector).expect("names are unique");
+        };
+        let counter = |name: &str, help: &str| {
+            let metric = IntCounter::new(name, help).expect("a sound name");
+            register(Box::new(metric.clone()));
+            metric
+        };
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let metric = IntCounterVec::new(Opts::new(name, help), labels).expect("a sound name");
+            register(Box::new(metric.clone()));
+            metric
+        };
+        let gauge = |name: &str, help: &str| {
+            let metric = IntGauge::new(name, help).expect("a sound name");
+            register(Box::new(metric.clone()));
+            metric
+        };
+        let histogram_options =
+            |name: &str, help: &str| HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
+        let histograms = |name: &str, help: &str, labels: &[&str]| {
+            let metric =
+                HistogramVec::new(histogram_options(name, help), labels).expect("a sound name");
+            register(Box::new(metric.clone()));
+            metric
+        };
+        let search_duration = Histogram::with_opts(histogram_options(
+            "paraplanner_search_duration_seconds",
+            "Time of one hybrid search in the database",
+        ))
+        .expect("a sound name");
+        register(Box::new(search_duration.clone()));
+        Self {
+            http_requests: counters(
+                "paraplanner_http_requests_total",
+                "HTTP requests by method, route template and status",
+                &["method", "route", "status"],
+            ),
+            http_duration: histograms(
+                "paraplanner_http_request_duration_seconds",
+                "Time until the reply began, by method and route template",
+                &["method", "route"],
+            ),
+            http_in_progress: gauge(
+                "paraplanner_http_requests_in_progress",
+                "HTTP requests whose reply hasn't begun",
+            ),
+            panics: counter("paraplanner_panics_total", "Panics caught; each is a bug"),
+            model_requests: counters(
+                "paraplanner_model_requests_total",
+                "Requests to chat and embedding models by purpose and outcome",
+                &["purpose", "outcome"],
+            ),
+            model_duration: histograms(
+                "paraplanner_model_request_duration_seconds",
+                "Time of a model request until its last byte, by purpose",
+                &["purpose"],
+            ),
+            model_tokens: counters(
+                "paraplanner_model_tokens_total",
+                "Tokens told by the model server, by direction",
+                &["direction"],
+            ),
+            search_duration,
+            citations: counters(
+                "paraplanner_citations_total",
+                "Citations by whether their quote was found in the source",
+                &["outcome"],
+            ),
+            tasks_finished: counters(
+                "paraplanner_tasks_finished_total",
+                "Task attempts by kind and outcome",
+                &["kind", "outcome"],
+            ),
+            task_duration: histograms(
+                "paraplanner_task_duration_seconds",
+                "Time of a task attempt by kind",
+                &["kind"],
+            ),
+            tasks_running: gauge("paraplanner_tasks_running", "Tasks that run in this process"),
+            leases_lost: counter(
+                "paraplanner_task_leases_lost_total",
+                "Results dropped because another worker had taken the task over",
+            ),
+            imported: counters(
+                "paraplanner_imported_items_total",
+                "Items of imported files by outcome",
+                &["outcome"],
+            ),
+            chunks_embedded: counter(
+                "paraplanner_chunks_embedded_total",
+                "Passages that were given a vector",
+            ),
+            registry,
+        }
+    }
+
+    pub fn http_in_progress(&self) -> InProgress {
+        InProgress::of(&self.http_in_progress)
+    }
+
+    pub fn http_request(&self, method: &str, route: &str, status: u16, elapsed: Duration) {
+        let class = status.to_string();
+        self.http_requests
+            .with_label_values(&[method, route, class.as_str()])
+            .inc();
+        self.http_duration
+            .with_label_values(&[method, route])
+            .observe(elapsed.as_secs_f64());
+    }
+
+    pub fn panic(&self) {
+        self.panics.inc();
+    }
+
+    /// `purpose` is `chat` or `embedding`; `outcome` one of `providers::Error`'s kinds or `ok`.
+    pub fn model_request(&self, purpose: &'static str, outcome: &'static str, elapsed: Duration) {
+        self.model_requests
+            .with_label_values(&[purpose, outcome])
+            .inc();
+        self.model_duration
+            .with_label_values(&[purpose])
+            .observe(elapsed.as_secs_f64());
+    }
+
+    pub fn model_tokens(&self, input: u64, output: u64) {
+        self.model_tokens.with_label_values(&["input"]).inc_by(input);
+        self.model_tokens.with_label_values(&["output"]).inc_by(output);
+    }
+
+    pub fn search(&self, elapsed: Duration) {
+        self.search_duration.observe(elapsed.as_secs_f64());
+    }
+
+    pub fn citations(&self, kept: u64, dropped: u64) {
+        self.citations.with_label_values(&["kept"]).inc_by(kept);
+        self.citations.with_label_values(&["dropped"]).inc_by(dropped);
+    }
+
+    pub fn task_running(&self) -> InProgress {
+        InProgress::of(&self.tasks_running)
+    }
+
+    pub fn task_finished(&self, kind: &'static str, outcome: &'static str, elapsed: Duration) {
+        self.tasks_finished.with_label_values(&[kind, outcome]).inc();
+        self.task_duration
+            .with_label_values(&[kind])
+            .observe(elapsed.as_secs_f64());
+    }
+
+    pub fn lease_lost(&self) {
+        self.leases_lost.inc();
+    }
+
+    pub fn imported(&self, new: u64, unchanged: u64, unreadable: u64) {
+        for (outcome, count) in [("new", new), ("unchanged", unchanged), ("unreadable", unreadable)] {
+            self.imported.with_label_values(&[outcome]).inc_by(count);
+        }
+    }
+
+    pub fn embedded(&self, chunks: u64) {
+        self.chunks_embedded.inc_by(chunks);
+    }
+
+    /// Everything as Prometheus text.
+    pub fn text(&self) -> Result<String, prometheus::Error> {
+        let mut buffer = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut buffer)?;
+        Ok(String::from_utf8_lossy(&buffer).into_owned())
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
