@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -112,9 +112,11 @@ fn router(app: &App) -> anyhow::Result<Router> {
         .layer(from_fn_with_state(app.clone(), identity::authenticate))
         .route_layer(from_fn(middleware::remember_route))
         .layer(RequestBodyTimeoutLayer::new(BODY_PROGRESS))
-        .layer(CatchPanicLayer::custom(move |panic: Box<dyn std::any::Any + Send>| {
-            middleware::on_panic(&metrics, panic.as_ref())
-        }))
+        .layer(CatchPanicLayer::custom(
+            move |panic: Box<dyn std::any::Any + Send>| {
+                middleware::on_panic(&metrics, panic.as_ref())
+            },
+        ))
         .layer(cors)
         .layer(from_fn_with_state(
             app.is_https(),
@@ -186,7 +188,10 @@ pub struct Running {
 /// Opens the database and serves; returns when the server listens.
 pub async fn start(config: Config, listener: TcpListener) -> anyhow::Result<Running> {
     for name in &config.not_acted_upon {
-        tracing::warn!(variable = name, "{name} is set, but this version doesn't act upon it yet");
+        tracing::warn!(
+            variable = name,
+            "{name} is set, but this version doesn't act upon it yet"
+        );
     }
     let address = listener.local_addr()?;
     let database = Database::open(&config.database).await?;

@@ -49,7 +49,6 @@ fn main() -> ExitCode {
     let mut source = Source::process();
     if matches!(arguments.command, Some(Command::Demo)) {
         source.set("DEMO_MODE", "true");
-        source.set("DEMO_CONTROLS", "true");
     }
     let config = match Config::read(&source) {
         Ok(config) => config,

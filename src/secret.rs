@@ -55,10 +55,7 @@ mod tests {
     fn nothing_prints_it() {
         let secret = Secret::new(String::from("hunter2"));
         assert_eq!(format!("{secret} {secret:?}"), "[redacted] [redacted]");
-        assert_eq!(
-            serde_json::to_string(&secret).unwrap(),
-            "\"[redacted]\""
-        );
+        assert_eq!(serde_json::to_string(&secret).unwrap(), "\"[redacted]\"");
         assert_eq!(secret.expose(), "hunter2");
     }
 }

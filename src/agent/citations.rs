@@ -23,11 +23,15 @@ const LONGEST: usize = 2500;
 
 /// The longest beginning of the rest that could still become a citation.
 #[expect(clippy::unwrap_used, reason = "a literal, compiled in a test")]
-static OPEN: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r#"^\[(?:\s*(?:\d{1,4}(?:\s*,\s*\d{0,4})*\s*(?::\s*(?:["“][^\]]*)?)?)?)?$|^\[\s*\d{1,4}\s*:\s*["“](?s:.)*$"#).unwrap());
+static OPEN: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"^\[(?:\s*(?:\d{1,4}(?:\s*,\s*\d{0,4})*\s*(?::\s*(?:["“][^\]]*)?)?)?)?$|^\[\s*\d{1,4}\s*:\s*["“](?s:.)*$"#).unwrap()
+});
 #[expect(clippy::unwrap_used, reason = "a literal, compiled in a test")]
 static WHOLE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"^\[\s*(?:(\d{1,4})\s*:\s*["“](?s:(.*?))["”]\s*\]|(\d{1,4}(?:\s*,\s*\d{1,4})*)\s*\])"#).unwrap()
+    Regex::new(
+        r#"^\[\s*(?:(\d{1,4})\s*:\s*["“](?s:(.*?))["”]\s*\]|(\d{1,4}(?:\s*,\s*\d{1,4})*)\s*\])"#,
+    )
+    .unwrap()
 });
 
 /// The filter between the model's text and the reader.
@@ -61,7 +65,12 @@ impl Citations {
     }
 
     /// Takes a piece of the model's text; returns what the reader may see by now.
-    pub async fn push(&mut self, app: &App, sources: &Sources, piece: &str) -> Result<Vec<Part>, sqlx::Error> {
+    pub async fn push(
+        &mut self,
+        app: &App,
+        sources: &Sources,
+        piece: &str,
+    ) -> Result<Vec<Part>, sqlx::Error> {
         self.held.push_str(piece);
         self.drain(app, sources, false).await
     }
@@ -71,7 +80,12 @@ impl Citations {
         self.drain(app, sources, true).await
     }
 
-    async fn drain(&mut self, app: &App, sources: &Sources, ended: bool) -> Result<Vec<Part>, sqlx::Error> {
+    async fn drain(
+        &mut self,
+        app: &App,
+        sources: &Sources,
+        ended: bool,
+    ) -> Result<Vec<Part>, sqlx::Error> {
         let mut parts = Vec::new();
         loop {
             let Some(bracket) = self.held.find('[') else {
@@ -84,7 +98,8 @@ impl Citations {
                 let cited = Cited::read(&found);
                 self.held.drain(..length);
                 for (number, quote) in cited {
-                    self.resolve(app, sources, number, quote, &mut parts).await?;
+                    self.resolve(app, sources, number, quote, &mut parts)
+                        .await?;
                 }
             } else if !ended && self.held.len() < LONGEST && OPEN.is_match(&self.held) {
                 return Ok(parts);
@@ -102,7 +117,9 @@ impl Citations {
         let text: String = self.held.drain(..length).collect();
         match text.rfind(['.', '!', '?', '\n']) {
             // The full stop before a citation still belongs to its claim.
-            Some(end) if !text[end + 1..].trim().is_empty() => self.sentence = text[end + 1..].to_owned(),
+            Some(end) if !text[end + 1..].trim().is_empty() => {
+                self.sentence = text[end + 1..].to_owned()
+            }
             _ => self.sentence.push_str(&text),
         }
         match parts.last_mut() {
@@ -120,7 +137,10 @@ impl Citations {
         parts: &mut Vec<Part>,
     ) -> Result<(), sqlx::Error> {
         let quote = match sources.get(number) {
-            Some(seen) => self.verify(app, seen, quote).await?.map(|quote| (seen, quote)),
+            Some(seen) => self
+                .verify(app, seen, quote)
+                .await?
+                .map(|quote| (seen, quote)),
             None => None,
         };
         let Some((seen, quote)) = quote else {
@@ -198,7 +218,16 @@ mod tests {
 
     #[test]
     fn beginnings_of_citations_are_told_from_other_brackets() {
-        for open in ["[", "[1", "[12, 3", "[1:", "[1: ", "[1: \"He said", "[1: \"He said [sic] so", "[ 2 : “so"] {
+        for open in [
+            "[",
+            "[1",
+            "[12, 3",
+            "[1:",
+            "[1: ",
+            "[1: \"He said",
+            "[1: \"He said [sic] so",
+            "[ 2 : “so",
+        ] {
             assert!(OPEN.is_match(open), "{open}");
         }
         for other in ["[a", "[1 a", "[x](", "[12345", "[1: he"] {
@@ -211,9 +240,15 @@ mod tests {
         let read = |text: &str| WHOLE.captures(text).map(|found| Cited::read(&found));
         assert_eq!(read("[1] more"), Some(vec![(1, None)]));
         assert_eq!(read("[1, 22]"), Some(vec![(1, None), (22, None)]));
-        assert_eq!(read("[3: \"a [b] c\"] x"), Some(vec![(3, Some("a [b] c".to_owned()))]));
+        assert_eq!(
+            read("[3: \"a [b] c\"] x"),
+            Some(vec![(3, Some("a [b] c".to_owned()))])
+        );
         assert_eq!(read("[3: “a”]"), Some(vec![(3, Some("a".to_owned()))]));
-        assert_eq!(read("[3: \"say \"it\" now\"]"), Some(vec![(3, Some("say \"it\" now".to_owned()))]));
+        assert_eq!(
+            read("[3: \"say \"it\" now\"]"),
+            Some(vec![(3, Some("say \"it\" now".to_owned()))])
+        );
         assert_eq!(read("[3: \"a"), None);
         assert_eq!(read("[sic]"), None);
     }

@@ -18,14 +18,17 @@ use crate::retrieval::{self, Hit, SearchError, SearchRequest, chunk, cite};
 use crate::state::App;
 
 const LEAD: &str = "No language model is configured. These passages match your question:";
-const NOTHING: &str = "No language model is configured, and no passage in your book matches this question.";
+const NOTHING: &str =
+    "No language model is configured, and no passage in your book matches this question.";
 const NO_ACTION: &str = "No language model is configured, so I can't act on requests; I can only show passages from \
 your book. Set OPENAI_API_KEY, or OPENAI_BASE_URL for a model of your own, and start again.";
 
-/// Below it a passage is not about the question; measured on the advisor set's unfrozen half.
-pub const COSINE_FLOOR: f64 = 0.45;
-/// A share of the question's words, weighted by rarity, that makes up for a low cosine.
-pub const MATCHED_FLOOR: f64 = 0.6;
+/// Below it nothing that was found is about the question: the best sentence's cosine with the
+/// question's topic, plus [`MATCHED_SHARE`] of the topic's words that a passage holds. Measured on the
+/// advisor set's unfrozen half with the built-in model, where it refuses half of what has no answer and
+/// a tenth of what has one; no threshold parts the two better.
+const ABOUT_FLOOR: f64 = 0.32;
+const MATCHED_SHARE: f64 = 0.3;
 const MAX_QUOTES: usize = 5;
 const MAX_PER_SOURCE: usize = 2;
 /// A quote much weaker than the best one distracts.
@@ -42,6 +45,8 @@ static ACTION: LazyLock<Regex> = LazyLock::new(|| {
 struct Sentence<'a> {
     hit: &'a Hit,
     text: String,
+    /// With the question's topic.
+    cosine: f64,
     score: f64,
 }
 
@@ -89,12 +94,18 @@ impl From<sqlx::Error> for Stop {
 }
 
 /// Whether the best of what was found is about the question at all.
-pub fn is_about(app: &App, hits: &[Hit]) -> bool {
-    let cosine = hits.iter().filter_map(|hit| hit.cosine).fold(0.0, f64::max);
+pub async fn is_about(app: &App, question: &str, hits: &[Hit]) -> bool {
+    let sentences = best_sentences(app, question, hits).await;
+    passes(&sentences, hits)
+}
+
+fn passes(sentences: &[Sentence<'_>], hits: &[Hit]) -> bool {
+    let cosine = sentences
+        .iter()
+        .map(|sentence| sentence.cosine)
+        .fold(0.0, f64::max);
     let matched = hits.iter().map(|hit| hit.matched).fold(0.0, f64::max);
-    // The floor was measured for the built-in model; another's cosines have another scale.
-    let floor = if llm::is_built_in_embedder(app) { COSINE_FLOOR } else { 0.3 };
-    !hits.is_empty() && (cosine >= floor || matched >= MATCHED_FLOOR)
+    cosine + MATCHED_SHARE * matched >= ABOUT_FLOOR
 }
 
 async fn quotes(app: &App, scope: UserScope, question: &str, sink: &Sink) -> Result<(), Stop> {
@@ -104,15 +115,15 @@ async fn quotes(app: &App, scope: UserScope, question: &str, sink: &Sink) -> Res
         ..SearchRequest::default()
     };
     let hits = retrieval::search(app, &scope, &request).await?;
-    if !is_about(app, &hits) {
+    let sentences = best_sentences(app, question, &hits).await;
+    if !passes(&sentences, &hits) {
         return Ok(send(sink, Part::Text(NOTHING.to_owned())).await?);
     }
-    let chosen = best_sentences(app, question, &hits).await;
     let mut tx = scope.begin(&app.pool).await?;
     let mut texts: HashMap<Uuid, Option<String>> = HashMap::new();
     let mut index = 0;
     let mut dropped = 0;
-    for sentence in chosen {
+    for sentence in choose(sentences) {
         let hit = sentence.hit;
         if !texts.contains_key(&hit.source_id) {
             let text = book::source_text(&mut tx, hit.kind, hit.source_id).await?;
@@ -157,7 +168,7 @@ fn attribution(hit: &Hit) -> String {
     format!("— {line}")
 }
 
-/// Scores sentences by meaning and by the question's words, and keeps the best few.
+/// Scores sentences by meaning and by the question's words, best first.
 async fn best_sentences<'a>(app: &App, question: &str, hits: &'a [Hit]) -> Vec<Sentence<'a>> {
     let mut seen = HashSet::new();
     let candidates: Vec<(&Hit, String)> = hits
@@ -174,7 +185,7 @@ async fn best_sentences<'a>(app: &App, question: &str, hits: &'a [Hit]) -> Vec<S
         .filter(|(hit, text)| seen.insert((hit.source_id, text.clone())))
         .collect();
     let mut texts: Vec<String> = candidates.iter().map(|(_, text)| text.clone()).collect();
-    texts.push(question.to_owned());
+    texts.push(retrieval::topic_of(question, app.clock.now()));
     let vectors = llm::embed(app, texts).await.unwrap_or_default();
     let asked = words(question);
     let rarity = rarity(&asked, &candidates);
@@ -196,11 +207,17 @@ async fn best_sentences<'a>(app: &App, question: &str, hits: &'a [Hit]) -> Vec<S
             Sentence {
                 hit,
                 text,
+                cosine,
                 score: 0.6 * cosine + 0.4 * share,
             }
         })
         .collect();
     sentences.sort_by(|a, b| b.score.total_cmp(&a.score));
+    sentences
+}
+
+/// The best few, not too many of one source.
+fn choose(sentences: Vec<Sentence<'_>>) -> Vec<Sentence<'_>> {
     let best = sentences.first().map_or(0.0, |sentence| sentence.score);
     let mut per_source: HashMap<Uuid, usize> = HashMap::new();
     sentences
@@ -228,16 +245,15 @@ fn words(text: &str) -> HashSet<String> {
         .filter(|word| word.chars().count() >= 3)
         .map(|word| {
             let lower = word.to_lowercase();
-            lower.strip_suffix('s').map_or(lower.clone(), ToOwned::to_owned)
+            lower
+                .strip_suffix('s')
+                .map_or(lower.clone(), ToOwned::to_owned)
         })
         .collect()
 }
 
 /// The question's words with their share of weight, the rarer among the sentences the heavier.
-fn rarity<'a>(
-    asked: &'a HashSet<String>,
-    candidates: &[(&Hit, String)],
-) -> HashMap<&'a str, f64> {
+fn rarity<'a>(asked: &'a HashSet<String>, candidates: &[(&Hit, String)]) -> HashMap<&'a str, f64> {
     let held: Vec<HashSet<String>> = candidates.iter().map(|(_, text)| words(text)).collect();
     let total = f64::from(u32::try_from(held.len().max(1)).unwrap_or(u32::MAX));
     let weights: HashMap<&str, f64> = asked
@@ -261,10 +277,18 @@ mod tests {
 
     #[test]
     fn requests_to_act_are_told_from_questions() {
-        for action in ["Schedule an appointment with Sara", "please send Tom the plan", "Could you book a slot?"] {
+        for action in [
+            "Schedule an appointment with Sara",
+            "please send Tom the plan",
+            "Could you book a slot?",
+        ] {
             assert!(ACTION.is_match(action), "{action}");
         }
-        for question in ["Who mentioned baseball?", "When did Sara call?", "What did Tom send?"] {
+        for question in [
+            "Who mentioned baseball?",
+            "When did Sara call?",
+            "What did Tom send?",
+        ] {
             assert!(!ACTION.is_match(question), "{question}");
         }
     }

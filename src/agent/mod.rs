@@ -54,7 +54,10 @@ pub enum Part {
         message: String,
     },
     /// Something the reader should know that isn't part of the answer.
-    Warning { code: &'static str, text: String },
+    Warning {
+        code: &'static str,
+        text: String,
+    },
     Usage {
         input_tokens: u64,
         output_tokens: u64,

@@ -115,7 +115,9 @@ fn without_citations(text: &str) -> String {
         kept.push_str(before);
         let inner = from[1..].find(']').map(|close| &from[1..=close]);
         match inner {
-            Some(number) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some(number)
+                if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) =>
+            {
                 rest = &from[number.len() + 2..];
             }
             _ => {
@@ -131,12 +133,19 @@ fn without_citations(text: &str) -> String {
 impl Run<'_> {
     async fn steps(&mut self, mut messages: Vec<Message>) -> Result<(), Stop> {
         for step in 1..=MAX_STEPS {
-            let tools = if step < MAX_STEPS { tools::all() } else { Vec::new() };
+            let tools = if step < MAX_STEPS {
+                tools::all()
+            } else {
+                Vec::new()
+            };
             let may_call = !tools.is_empty();
             let Step { text, mut calls } = self.turn(messages.clone(), tools).await?;
             if calls.is_empty() || !may_call {
                 if self.written == 0 {
-                    return Err(Stop::Failed(Error::new(Kind::Nonsense, "the model said nothing")));
+                    return Err(Stop::Failed(Error::new(
+                        Kind::Nonsense,
+                        "the model said nothing",
+                    )));
                 }
                 return Ok(());
             }
@@ -167,7 +176,12 @@ impl Run<'_> {
         let mut stream = match started {
             Some(Ok(stream)) => stream,
             Some(Err(error)) => return Err(Stop::Failed(error)),
-            None => return Err(Stop::Failed(Error::new(Kind::Unavailable, "no model is configured"))),
+            None => {
+                return Err(Stop::Failed(Error::new(
+                    Kind::Unavailable,
+                    "no model is configured",
+                )));
+            }
         };
         let mut step = Step {
             text: String::new(),
@@ -224,8 +238,12 @@ impl Run<'_> {
         )
         .await?;
         let outcome = match input {
-            Ok(input) => tools::call(self.app, &self.scope, &call.name, &input, &mut self.sources).await,
-            Err(_) => Err(ToolError::Wrong("the arguments are not valid JSON".to_owned())),
+            Ok(input) => {
+                tools::call(self.app, &self.scope, &call.name, &input, &mut self.sources).await
+            }
+            Err(_) => Err(ToolError::Wrong(
+                "the arguments are not valid JSON".to_owned(),
+            )),
         };
         let call_id = call.id.clone();
         match outcome {
@@ -264,7 +282,9 @@ impl Run<'_> {
         if self.citations.dropped > 0 {
             let text = match self.citations.dropped {
                 1 => "One citation was removed: its quote is not in the source.".to_owned(),
-                count => format!("{count} citations were removed: their quotes are not in the sources."),
+                count => {
+                    format!("{count} citations were removed: their quotes are not in the sources.")
+                }
             };
             let code = "citation_dropped";
             send(self.sink, Part::Warning { code, text }).await?;
@@ -297,7 +317,8 @@ fn mend_call(call: &mut ToolCall) {
     if call.arguments.trim().is_empty() {
         "{}".clone_into(&mut call.arguments);
     }
-    call.name.retain(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    call.name
+        .retain(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     call.name.truncate(64);
     if call.name.is_empty() {
         "unnamed".clone_into(&mut call.name);
@@ -330,6 +351,9 @@ mod tests {
 
     #[test]
     fn numbers_of_an_earlier_answer_are_forgotten() {
-        assert_eq!(without_citations("Tom plays [1], Ann [22] too [sic] [x"), "Tom plays , Ann  too [sic] [x");
+        assert_eq!(
+            without_citations("Tom plays [1], Ann [22] too [sic] [x"),
+            "Tom plays , Ann  too [sic] [x"
+        );
     }
 }

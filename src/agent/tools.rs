@@ -126,7 +126,9 @@ impl From<sqlx::Error> for ToolError {
 impl From<SearchError> for ToolError {
     fn from(error: SearchError) -> Self {
         match error {
-            SearchError::NoSuchContact => Self::Wrong("there is no contact with this id".to_owned()),
+            SearchError::NoSuchContact => {
+                Self::Wrong("there is no contact with this id".to_owned())
+            }
             SearchError::Database(error) => Self::Broken(error),
         }
     }
@@ -175,13 +177,21 @@ async fn search(
                 .map_err(|_| ToolError::Wrong("a day is written YYYY-MM-DD".to_owned()))
         })
         .transpose()
-        .map(|day| day.and_then(|day| day.and_hms_opt(0, 0, 0)).map(|at| at.and_utc()))
+        .map(|day| {
+            day.and_then(|day| day.and_hms_opt(0, 0, 0))
+                .map(|at| at.and_utc())
+        })
     };
     if asked.query.trim().is_empty() {
         return Err(ToolError::Wrong("query: must not be empty".to_owned()));
     }
     let request = SearchRequest {
-        query: asked.query.chars().filter(|c| *c != '\0').take(1000).collect(),
+        query: asked
+            .query
+            .chars()
+            .filter(|c| *c != '\0')
+            .take(1000)
+            .collect(),
         top_k: 8,
         kinds: asked
             .kinds
@@ -203,12 +213,16 @@ async fn search(
         .into_iter()
         .map(|hit| {
             // With its neighbours, because the passage's border is ours and not the author's.
-            let passage = [hit.previous.as_deref(), Some(hit.text.as_str()), hit.next.as_deref()]
-                .into_iter()
-                .flatten()
-                .map(visible)
-                .collect::<Vec<_>>()
-                .join("\n\n");
+            let passage = [
+                hit.previous.as_deref(),
+                Some(hit.text.as_str()),
+                hit.next.as_deref(),
+            ]
+            .into_iter()
+            .flatten()
+            .map(visible)
+            .collect::<Vec<_>>()
+            .join("\n\n");
             let number = sources.number(Seen {
                 kind: hit.kind,
                 source_id: hit.source_id,
@@ -251,7 +265,9 @@ async fn get_thread(
     let mut tx = scope.begin(&app.pool).await?;
     let mails = book::list_thread(&mut tx, id(&asked.thread_id)?, MAILS_OF_THREAD).await?;
     if mails.is_empty() {
-        return Err(ToolError::Wrong("there is no thread with this id".to_owned()));
+        return Err(ToolError::Wrong(
+            "there is no thread with this id".to_owned(),
+        ));
     }
     Ok(mails
         .into_iter()
@@ -293,7 +309,12 @@ async fn find_contacts(
     asked: FindContacts,
     sources: &mut Sources,
 ) -> Result<Vec<Value>, ToolError> {
-    let named: String = asked.name.chars().filter(|c| *c != '\0').take(200).collect();
+    let named: String = asked
+        .name
+        .chars()
+        .filter(|c| *c != '\0')
+        .take(200)
+        .collect();
     let named = named.split_whitespace().collect::<Vec<_>>().join(" ");
     if named.is_empty() {
         return Err(ToolError::Wrong("name: must not be empty".to_owned()));
@@ -343,12 +364,18 @@ mod tests {
             let schema = &tool.parameters;
             assert_eq!(schema["additionalProperties"], false, "{}", tool.name);
             let properties = schema["properties"].as_object().unwrap();
-            assert_eq!(schema["required"].as_array().unwrap().len(), properties.len());
+            assert_eq!(
+                schema["required"].as_array().unwrap().len(),
+                properties.len()
+            );
         }
     }
 
     #[test]
     fn hidden_characters_do_not_reach_the_model() {
-        assert_eq!(visible("a\u{200B}b\u{E0041}c\u{202E}d\u{FE0F}\ne"), "abcd\ne");
+        assert_eq!(
+            visible("a\u{200B}b\u{E0041}c\u{202E}d\u{FE0F}\ne"),
+            "abcd\ne"
+        );
     }
 }

@@ -11,12 +11,14 @@ mod store;
 
 pub use new::{NewContact, NewDocument, NewEmail, NewEvent, Person};
 pub use store::{
-    Contact, Document, Email, Event, Stored, find_contact, find_contacts, find_email, list_thread, source_text,
-    upsert_contacts, upsert_documents, upsert_emails, upsert_events,
+    Contact, Document, Email, Event, Stored, find_contact, find_contacts, find_email, list_thread,
+    source_text, upsert_contacts, upsert_documents, upsert_emails, upsert_events,
 };
 
 /// What a source is. The names are those of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     Email,

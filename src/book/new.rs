@@ -111,7 +111,10 @@ impl NewContact {
         };
         line("E-mail", &self.emails.join(", "));
         line("Phone", &self.phones.join(", "));
-        line("Organisation", self.organisation.as_deref().unwrap_or_default());
+        line(
+            "Organisation",
+            self.organisation.as_deref().unwrap_or_default(),
+        );
         line("Title", self.title.as_deref().unwrap_or_default());
         for address in &self.addresses {
             line("Address", address);

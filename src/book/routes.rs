@@ -8,8 +8,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::store::{self, Contact, Document, Email, Event};
 use super::Person;
+use super::store::{self, Contact, Document, Email, Event};
 use crate::html;
 use crate::http::{CurrentUser, Cursor, Json, Page, PageQuery, Path, Problem, ProblemBody, Query};
 use crate::state::App;

@@ -168,10 +168,16 @@ pub async fn upsert_contacts(
     let names: Vec<_> = contacts.iter().map(|(c, _)| c.name.as_str()).collect();
     let emails: Vec<_> = contacts.iter().map(|(c, _)| joined(&c.emails)).collect();
     let phones: Vec<_> = contacts.iter().map(|(c, _)| joined(&c.phones)).collect();
-    let organisations: Vec<_> = contacts.iter().map(|(c, _)| c.organisation.as_deref()).collect();
+    let organisations: Vec<_> = contacts
+        .iter()
+        .map(|(c, _)| c.organisation.as_deref())
+        .collect();
     let titles: Vec<_> = contacts.iter().map(|(c, _)| c.title.as_deref()).collect();
     let addresses: Vec<_> = contacts.iter().map(|(c, _)| joined(&c.addresses)).collect();
-    let birthdays: Vec<_> = contacts.iter().map(|(c, _)| c.birthday.as_deref()).collect();
+    let birthdays: Vec<_> = contacts
+        .iter()
+        .map(|(c, _)| c.birthday.as_deref())
+        .collect();
     let notes: Vec<_> = contacts.iter().map(|(c, _)| c.notes.as_str()).collect();
     let extras: Vec<Value> = contacts
         .iter()
@@ -183,7 +189,10 @@ pub async fn upsert_contacts(
         })
         .collect();
     let texts: Vec<_> = contacts.iter().map(|(c, _)| c.text()).collect();
-    let hashes: Vec<_> = contacts.iter().map(|(c, _)| c.content_hash().to_vec()).collect();
+    let hashes: Vec<_> = contacts
+        .iter()
+        .map(|(c, _)| c.content_hash().to_vec())
+        .collect();
     let rows = sqlx::query_as!(
         Upserted,
         r#"
@@ -257,9 +266,15 @@ pub async fn upsert_events(
         .collect::<Result<Vec<_>, _>>()?;
     let attendees: Vec<_> = events.iter().map(|(e, _)| e.attendees_json()).collect();
     let statuses: Vec<_> = events.iter().map(|(e, _)| e.status.as_deref()).collect();
-    let recurrences: Vec<_> = events.iter().map(|(e, _)| e.recurrence.as_deref()).collect();
+    let recurrences: Vec<_> = events
+        .iter()
+        .map(|(e, _)| e.recurrence.as_deref())
+        .collect();
     let texts: Vec<_> = events.iter().map(|(e, _)| e.text()).collect();
-    let hashes: Vec<_> = events.iter().map(|(e, _)| e.content_hash().to_vec()).collect();
+    let hashes: Vec<_> = events
+        .iter()
+        .map(|(e, _)| e.content_hash().to_vec())
+        .collect();
     let rows = sqlx::query_as!(
         Upserted,
         r#"

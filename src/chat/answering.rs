@@ -181,7 +181,8 @@ impl Kept {
                 input_tokens,
                 output_tokens,
             } => {
-                self.usage = Some(json!({"input_tokens": input_tokens, "output_tokens": output_tokens}));
+                self.usage =
+                    Some(json!({"input_tokens": input_tokens, "output_tokens": output_tokens}));
             }
             Part::Error(words) => {
                 self.cut_off = true;
@@ -192,7 +193,12 @@ impl Kept {
 
     fn end_call(&mut self, call_id: &str, output: Value, ok: bool) {
         // The last of that id: a model may use one twice.
-        if let Some((_, call)) = self.tool_calls.iter_mut().rev().find(|(id, _)| id == call_id) {
+        if let Some((_, call)) = self
+            .tool_calls
+            .iter_mut()
+            .rev()
+            .find(|(id, _)| id == call_id)
+        {
             call["output"] = output;
             call["ok"] = json!(ok);
         }

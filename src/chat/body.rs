@@ -47,7 +47,9 @@ impl ChatBody {
                 let last = messages
                     .last()
                     .filter(|message| message.role == "user")
-                    .ok_or_else(|| Problem::invalid("messages", "the last message must be the user's"))?;
+                    .ok_or_else(|| {
+                        Problem::invalid("messages", "the last message must be the user's")
+                    })?;
                 // The id that our own `start` gave the client; whose it is, is checked as for any other.
                 let remembered = messages.iter().rev().find_map(UiMessage::conversation_id);
                 ("messages", last.text(), remembered)
@@ -86,7 +88,12 @@ impl UiMessage {
     }
 
     fn conversation_id(&self) -> Option<Uuid> {
-        self.metadata.as_ref()?.get("conversation_id")?.as_str()?.parse().ok()
+        self.metadata
+            .as_ref()?
+            .get("conversation_id")?
+            .as_str()?
+            .parse()
+            .ok()
     }
 }
 
@@ -106,12 +113,20 @@ mod tests {
     #[test]
     fn only_the_last_users_text_counts() {
         let id = Uuid::from_u128(7);
-        let asked = parse(json!({"id": "chat", "trigger": "submit-message", "messages": [
-            {"id": "1", "role": "user", "parts": [{"type": "text", "text": "first"}]},
-            {"id": "2", "role": "assistant", "metadata": {"conversation_id": id}, "parts": [{"type": "text", "text": "obey me"}]},
-            {"id": "3", "role": "user", "parts": [{"type": "file", "url": "x"}, {"type": "text", "text": "second"}]}
-        ]}));
-        assert_eq!(asked, Ok(Asked { text: "second".to_owned(), conversation_id: Some(id) }));
+        let asked = parse(
+            json!({"id": "chat", "trigger": "submit-message", "messages": [
+                {"id": "1", "role": "user", "parts": [{"type": "text", "text": "first"}]},
+                {"id": "2", "role": "assistant", "metadata": {"conversation_id": id}, "parts": [{"type": "text", "text": "obey me"}]},
+                {"id": "3", "role": "user", "parts": [{"type": "file", "url": "x"}, {"type": "text", "text": "second"}]}
+            ]}),
+        );
+        assert_eq!(
+            asked,
+            Ok(Asked {
+                text: "second".to_owned(),
+                conversation_id: Some(id)
+            })
+        );
     }
 
     #[test]

@@ -63,7 +63,11 @@ async fn stream(
 }
 
 fn events(answering: Answering) -> impl Stream<Item = Result<Event, Infallible>> {
-    let start = Wire::start(answering.message_id, answering.conversation_id, answering.mode);
+    let start = Wire::start(
+        answering.message_id,
+        answering.conversation_id,
+        answering.mode,
+    );
     let parts = ReceiverStream::new(answering.parts)
         .map(Some)
         .chain(futures::stream::iter([None]));
@@ -123,7 +127,9 @@ async fn message(
     if let Some(words) = failure
         && kept.text.is_empty()
     {
-        return Err(Problem::new(StatusCode::BAD_GATEWAY, "the model gave no answer").detail(words));
+        return Err(
+            Problem::new(StatusCode::BAD_GATEWAY, "the model gave no answer").detail(words),
+        );
     }
     Ok(Json(Answer {
         conversation_id: answering.conversation_id,
@@ -150,10 +156,14 @@ async fn list(
     let (limit, cursor) = page.parse()?;
     let mut tx = scope.begin(&app.pool).await?;
     let rows = store::list(&mut tx, limit, cursor).await?;
-    Ok(Json(Page::of(rows, limit, |conversation: &Conversation| Cursor {
-        at: conversation.updated_at,
-        id: conversation.id,
-    })))
+    Ok(Json(Page::of(
+        rows,
+        limit,
+        |conversation: &Conversation| Cursor {
+            at: conversation.updated_at,
+            id: conversation.id,
+        },
+    )))
 }
 
 /// A conversation with its messages.
@@ -173,7 +183,9 @@ async fn get(
     Path(id): Path<Uuid>,
 ) -> Result<Json<ConversationBody>, Problem> {
     let mut tx = scope.begin(&app.pool).await?;
-    let conversation = store::find(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    let conversation = store::find(&mut tx, id)
+        .await?
+        .ok_or_else(Problem::not_found)?;
     let messages = store::messages(&mut tx, id).await?;
     Ok(Json(ConversationBody {
         conversation,
@@ -209,7 +221,9 @@ async fn rename(
     if !store::rename(&mut tx, id, title).await? {
         return Err(Problem::not_found());
     }
-    let conversation = store::find(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    let conversation = store::find(&mut tx, id)
+        .await?
+        .ok_or_else(Problem::not_found)?;
     tx.commit().await?;
     Ok(Json(conversation))
 }

@@ -59,7 +59,11 @@ pub(super) async fn create(
 }
 
 /// Marks a conversation as used now; false when there is none.
-pub(super) async fn touch(tx: &mut Scoped, id: Uuid, now: DateTime<Utc>) -> Result<bool, sqlx::Error> {
+pub(super) async fn touch(
+    tx: &mut Scoped,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
     let user_id = tx.user_id();
     sqlx::query!(
         "update conversations set updated_at = $3 where user_id = $1 and id = $2",

@@ -129,7 +129,10 @@ mod tests {
     use super::*;
 
     fn types(chunks: &[Value]) -> Vec<&str> {
-        chunks.iter().filter_map(|chunk| chunk["type"].as_str()).collect()
+        chunks
+            .iter()
+            .filter_map(|chunk| chunk["type"].as_str())
+            .collect()
     }
 
     #[test]
@@ -138,8 +141,15 @@ mod tests {
         let mut chunks = Vec::new();
         for part in [
             Part::Text("Let me look.".into()),
-            Part::ToolInput { call_id: "a".into(), name: "search".into(), input: json!({}) },
-            Part::ToolOutput { call_id: "a".into(), output: json!({}) },
+            Part::ToolInput {
+                call_id: "a".into(),
+                name: "search".into(),
+                input: json!({}),
+            },
+            Part::ToolOutput {
+                call_id: "a".into(),
+                output: json!({}),
+            },
             Part::Text("Tom ".into()),
             Part::Text("plays.".into()),
             Part::Error("cut".into()),
@@ -150,8 +160,18 @@ mod tests {
         assert_eq!(
             types(&chunks),
             [
-                "text-start", "text-delta", "text-end", "tool-input-available", "tool-output-available",
-                "text-start", "text-delta", "text-delta", "text-end", "error", "finish-step", "finish"
+                "text-start",
+                "text-delta",
+                "text-end",
+                "tool-input-available",
+                "tool-output-available",
+                "text-start",
+                "text-delta",
+                "text-delta",
+                "text-end",
+                "error",
+                "finish-step",
+                "finish"
             ]
         );
         assert_eq!(chunks[5]["id"], "2");

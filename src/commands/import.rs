@@ -23,15 +23,21 @@ pub async fn run(config: Config, files: Vec<PathBuf>, user: &str) -> anyhow::Res
     let app = app::build(config, &database, SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let scope = identity::demo_advisor(&app.pool, &app.clock, user).await?;
     // Beside a running server it shares the work; alone it does all of it.
-    app.background
-        .spawn(app::worker(&app, database.is_ours()).run(app.stopping.clone(), Duration::from_secs(5)));
+    app.background.spawn(
+        app::worker(&app, database.is_ours()).run(app.stopping.clone(), Duration::from_secs(5)),
+    );
     app.background.close();
     let mut failed = false;
     for path in &files {
         let size = std::fs::metadata(path).map_or(0, |meta| meta.len());
         let started = Instant::now();
         let outcome = ingest::import_file(&app, &scope, path, |done| {
-            show_progress(&format!("{}: {} of {} MB", path.display(), done >> 20, size >> 20));
+            show_progress(&format!(
+                "{}: {} of {} MB",
+                path.display(),
+                done >> 20,
+                size >> 20
+            ));
         })
         .await;
         clear_progress();
@@ -47,7 +53,11 @@ pub async fn run(config: Config, files: Vec<PathBuf>, user: &str) -> anyhow::Res
     app.stopping.cancel();
     app.background.wait().await;
     database.close().await;
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn print(report: &FileReport, elapsed: Duration) {
@@ -60,7 +70,11 @@ fn print(report: &FileReport, elapsed: Duration) {
         elapsed.as_secs_f64(),
     );
     for item in report.unreadable.iter().take(SHOWN) {
-        let field = |name: &str| item.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+        let field = |name: &str| {
+            item.get(name)
+                .and_then(serde_json::Value::as_str)
+                .unwrap_or_default()
+        };
         println!("  {}: {}", field("position"), field("reason"));
     }
     if report.unreadable.len() > SHOWN {

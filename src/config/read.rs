@@ -557,9 +557,11 @@ mod tests {
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Config, Vec<Invalid>> {
-        Config::read(&Source::of(variables.iter().map(|(name, value)| {
-            ((*name).to_owned(), (*value).to_owned())
-        })))
+        Config::read(&Source::of(
+            variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        ))
     }
 
     fn refused(variables: &[(&str, &str)]) -> Vec<&'static str> {
@@ -609,8 +611,18 @@ mod tests {
     #[test]
     fn production_refuses_what_is_only_fit_for_a_desk() {
         assert_eq!(
-            refused(&[("APP_ENV", "production"), ("DEMO_MODE", "true"), ("BIND_ADDRESS", "0.0.0.0")]),
-            ["SECRET_KEY", "DATABASE_URL", "DEMO_MODE", "PUBLIC_URL", "METRICS_TOKEN"]
+            refused(&[
+                ("APP_ENV", "production"),
+                ("DEMO_MODE", "true"),
+                ("BIND_ADDRESS", "0.0.0.0")
+            ]),
+            [
+                "SECRET_KEY",
+                "DATABASE_URL",
+                "DEMO_MODE",
+                "PUBLIC_URL",
+                "METRICS_TOKEN"
+            ]
         );
         let good = [
             ("APP_ENV", "production"),
@@ -629,7 +641,10 @@ mod tests {
         for closed in [
             &[("DEMO_MODE", "false")][..],
             &[("BIND_ADDRESS", "0.0.0.0")],
-            &[("GOOGLE_CLIENT_ID", "id"), ("GOOGLE_CLIENT_SECRET", "secret")],
+            &[
+                ("GOOGLE_CLIENT_ID", "id"),
+                ("GOOGLE_CLIENT_SECRET", "secret"),
+            ],
         ] {
             assert!(!read(closed).unwrap().demo.local_sign_in);
         }
@@ -637,10 +652,18 @@ mod tests {
 
     #[test]
     fn a_model_needs_a_server() {
-        assert_eq!(refused(&[("OPENAI_CHAT_MODEL", "m")]), ["OPENAI_CHAT_MODEL"]);
-        let local = read(&[("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")]).unwrap().model;
+        assert_eq!(
+            refused(&[("OPENAI_CHAT_MODEL", "m")]),
+            ["OPENAI_CHAT_MODEL"]
+        );
+        let local = read(&[("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")])
+            .unwrap()
+            .model;
         assert!(local.server.is_some() && local.chat.is_some() && local.embedding.is_some());
-        let chat_only = [("OPENAI_API_KEY", "k"), ("OPENAI_EMBEDDING_MODEL", "built-in")];
+        let chat_only = [
+            ("OPENAI_API_KEY", "k"),
+            ("OPENAI_EMBEDDING_MODEL", "built-in"),
+        ];
         assert!(read(&chat_only).unwrap().model.embedding.is_none());
     }
 
@@ -655,14 +678,22 @@ mod tests {
         let here = include_str!("read.rs");
         let code = here.split("#[cfg(test)]").next().unwrap();
         for name in &example {
-            assert!(code.contains(&format!("\"{name}\"")), "{name} is in .env.example only");
+            assert!(
+                code.contains(&format!("\"{name}\"")),
+                "{name} is in .env.example only"
+            );
         }
         let read: BTreeSet<&str> = code
             .split('"')
             .skip(1)
             .step_by(2)
-            .filter(|text| text.len() > 3 && text.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+            .filter(|text| {
+                text.len() > 3 && text.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+            })
             .collect();
-        assert_eq!(read.difference(&example).collect::<Vec<_>>(), Vec::<&&str>::new());
+        assert_eq!(
+            read.difference(&example).collect::<Vec<_>>(),
+            Vec::<&&str>::new()
+        );
     }
 }

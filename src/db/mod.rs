@@ -155,4 +155,3 @@ pub async fn health(pool: &PgPool) -> Result<Health, sqlx::Error> {
 pub fn newest_migration() -> i64 {
     setup::MIGRATOR.iter().last().map_or(0, |last| last.version)
 }
-

@@ -10,6 +10,6 @@ mod style;
 mod tags;
 mod text;
 
-pub use sanitise::sanitise;
 pub use page::entities;
+pub use sanitise::sanitise;
 pub use text::html_to_text;

@@ -12,9 +12,9 @@ use std::sync::LazyLock;
 use ammonia::{Builder, UrlRelative};
 use regex::{Captures, Regex};
 
-use super::text::html_to_text;
 use super::page::entities;
 use super::tags::{Token, tokens};
+use super::text::html_to_text;
 
 /// The limits within which a tree is built. Real mail is far below all of them.
 const MAX_HTML: usize = 4 << 20;

@@ -54,7 +54,10 @@ pub async fn body_within(request: Request, limit: usize) -> Result<Bytes, Proble
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(too_large());
     }
-    match Limited::new(request.into_limited_body(), limit).collect().await {
+    match Limited::new(request.into_limited_body(), limit)
+        .collect()
+        .await
+    {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
         Err(_) => Err(Problem::malformed("the body did not arrive whole")),
@@ -188,7 +191,8 @@ mod tests {
 
     #[test]
     fn a_nul_is_refused_with_its_place() {
-        let problem = parse_json::<Body>(br#"{"name": "a", "list": ["x", "a\u0000b"]}"#).unwrap_err();
+        let problem =
+            parse_json::<Body>(br#"{"name": "a", "list": ["x", "a\u0000b"]}"#).unwrap_err();
         assert_eq!(problem.body("r").errors[0].field, "list.1");
     }
 }

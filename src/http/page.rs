@@ -47,7 +47,9 @@ impl PageQuery {
         let cursor = self
             .cursor
             .as_deref()
-            .map(|text| Cursor::decode(text).ok_or_else(|| Problem::invalid("cursor", "is not one of ours")))
+            .map(|text| {
+                Cursor::decode(text).ok_or_else(|| Problem::invalid("cursor", "is not one of ours"))
+            })
             .transpose()?;
         Ok((limit, cursor))
     }
@@ -77,10 +79,7 @@ impl<T> Page<T> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let next_cursor = rows
-            .last()
-            .filter(|_| more)
-            .map(|last| key(last).encode());
+        let next_cursor = rows.last().filter(|_| more).map(|last| key(last).encode());
         Self {
             items: rows,
             next_cursor,

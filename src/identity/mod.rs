@@ -23,7 +23,11 @@ const DEMO_NAME: &str = "Alex Morgan";
 
 /// The scope of a demo advisor, who is made when absent. For the command line and demo sign-in:
 /// whoever calls this has decided that no further proof is needed.
-pub async fn demo_advisor(pool: &PgPool, clock: &Clock, email: &str) -> Result<UserScope, sqlx::Error> {
+pub async fn demo_advisor(
+    pool: &PgPool,
+    clock: &Clock,
+    email: &str,
+) -> Result<UserScope, sqlx::Error> {
     let name = if email == DEMO_ADVISOR {
         DEMO_NAME
     } else {

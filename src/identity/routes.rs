@@ -153,9 +153,9 @@ async fn sign_in(
 fn is_plain_address(text: &str) -> bool {
     text.len() <= 254
         && text.bytes().all(|byte| byte.is_ascii_graphic())
-        && text
-            .split_once('@')
-            .is_some_and(|(local, domain)| !local.is_empty() && domain.contains('.') && !domain.contains('@'))
+        && text.split_once('@').is_some_and(|(local, domain)| {
+            !local.is_empty() && domain.contains('.') && !domain.contains('@')
+        })
 }
 
 /// Ends this session.
@@ -167,5 +167,8 @@ async fn logout(
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Problem> {
     let cookie = session::close(&app, &headers).await?;
-    Ok((StatusCode::NO_CONTENT, AppendHeaders([(SET_COOKIE, cookie)])))
+    Ok((
+        StatusCode::NO_CONTENT,
+        AppendHeaders([(SET_COOKIE, cookie)]),
+    ))
 }

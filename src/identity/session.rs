@@ -85,7 +85,10 @@ pub async fn authenticate(State(app): State<App>, mut request: Request, next: Ne
         }
     }
     if let Some(user_id) = user {
-        let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        let reads = matches!(
+            *request.method(),
+            Method::GET | Method::HEAD | Method::OPTIONS
+        );
         if !reads && !is_from_us(&app, request.headers()) {
             return foreign().into_response();
         }

@@ -88,7 +88,11 @@ impl Batch {
         })
     }
 
-    async fn store_passages(&mut self, tx: &mut Scoped, stored: &Stored) -> Result<(), sqlx::Error> {
+    async fn store_passages(
+        &mut self,
+        tx: &mut Scoped,
+        stored: &Stored,
+    ) -> Result<(), sqlx::Error> {
         let mut passages = Vec::new();
         for (came_as, stored_as) in &stored.changed {
             for mut passage in self.passages.remove(came_as).unwrap_or_default() {
@@ -109,7 +113,11 @@ impl Batch {
         let mut text = email.text;
         // What an attachment says is searched and quoted as a part of its mail.
         for part in &email.attachments {
-            if let Some(content) = part.text.as_deref().filter(|content| !content.trim().is_empty()) {
+            if let Some(content) = part
+                .text
+                .as_deref()
+                .filter(|content| !content.trim().is_empty())
+            {
                 let _ = write!(text, "\n\n[{}]\n\n{content}", part.name);
             }
         }
@@ -147,7 +155,8 @@ impl Batch {
                 "Email",
                 &new.sender.as_ref().map_or_else(String::new, short),
                 &new.to.first().map_or_else(String::new, short),
-                &new.sent_at.map_or_else(String::new, |at| at.format("%-d %B %Y").to_string()),
+                &new.sent_at
+                    .map_or_else(String::new, |at| at.format("%-d %B %Y").to_string()),
                 &new.subject,
             ]),
             participants: new.participants(),
@@ -185,7 +194,11 @@ impl Batch {
             occurred_at: None,
             header: header(&["Contact", &title]),
             title,
-            participants: new.emails.iter().map(|email| email.to_lowercase()).collect(),
+            participants: new
+                .emails
+                .iter()
+                .map(|email| email.to_lowercase())
+                .collect(),
             names: format!("{} {}", new.name, new.emails.join(" ")),
             text: new.text(),
         };
@@ -234,7 +247,8 @@ impl Batch {
             header: header(&[
                 "Event",
                 &title,
-                &new.starts_at.map_or_else(String::new, |at| at.format("%-d %B %Y").to_string()),
+                &new.starts_at
+                    .map_or_else(String::new, |at| at.format("%-d %B %Y").to_string()),
             ]),
             title,
             participants: new.participants(),
@@ -277,7 +291,10 @@ fn person(mailbox: Mailbox) -> Person {
 
 /// The name, or the address where there is none: headers are embedded, and their tokens are few.
 fn short(person: &Person) -> String {
-    person.name.clone().unwrap_or_else(|| person.address.clone())
+    person
+        .name
+        .clone()
+        .unwrap_or_else(|| person.address.clone())
 }
 
 /// One line, each field cut so that no subject pushes the text out of the model's window.

@@ -6,6 +6,7 @@
 //! changes nothing.
 
 use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -184,17 +185,25 @@ async fn store_batch(
     let room = usize::try_from((LISTED - listed).max(0)).unwrap_or(0);
     let unreadable: Value = gathered.unreadable.into_iter().take(room).collect();
     let (preparing, file_name) = (app.clone(), upload.file_name.clone());
-    let batch = tokio::task::spawn_blocking(move || Batch::prepare(gathered.items, &file_name, &preparing))
-        .await
-        .or_retry()?;
+    let batch =
+        tokio::task::spawn_blocking(move || Batch::prepare(gathered.items, &file_name, &preparing))
+            .await
+            .or_retry()?;
 
     let mut tx = context.scope.begin(&app.pool).await.or_retry()?;
     context.hold(&mut tx).await?;
     let counts: Counts = batch.store(&mut tx, &app).await.or_retry()?;
     let resume = i64::try_from(gathered.next_offset).or_fail()?;
-    store::advance(&mut tx, upload.id, resume, counts, unreadable_count, &unreadable)
-        .await
-        .or_retry()?;
+    store::advance(
+        &mut tx,
+        upload.id,
+        resume,
+        counts,
+        unreadable_count,
+        &unreadable,
+    )
+    .await
+    .or_retry()?;
     if counts.imported > 0 {
         app.tasks
             .enqueue(
@@ -228,7 +237,7 @@ pub(super) fn read_in_background(
 ) -> mpsc::Receiver<io::Result<Located>> {
     let (sender, receiver) = mpsc::channel(32);
     let file_name = file_name.to_owned();
-    tokio::task::spawn_blocking(move || {
+    let parse = move |sender: &mpsc::Sender<io::Result<Located>>| {
         let items = match files::open(&file_name, reader, resume) {
             Ok(items) => items,
             Err(unreadable) => {
@@ -248,6 +257,12 @@ pub(super) fn read_in_background(
             if sender.blocking_send(located).is_err() || failed {
                 return;
             }
+        }
+    };
+    tokio::task::spawn_blocking(move || {
+        // Without this a parser's panic would look like the file's end.
+        if catch_unwind(AssertUnwindSafe(|| parse(&sender))).is_err() {
+            let _ = sender.blocking_send(Err(io::Error::other("the parser panicked")));
         }
     });
     receiver

@@ -35,9 +35,10 @@ pub async fn import_file(
     path: &Path,
     mut progress: impl FnMut(u64),
 ) -> anyhow::Result<FileReport> {
-    let name = path
-        .file_name()
-        .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+    let name = path.file_name().map_or_else(
+        || path.display().to_string(),
+        |name| name.to_string_lossy().into_owned(),
+    );
     let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
     let mut items = read_in_background(&name, Box::new(file), Resume::default());
     let mut report = FileReport {
@@ -70,7 +71,8 @@ async fn store(
 ) -> anyhow::Result<()> {
     let (preparing, file_name) = (app.clone(), report.name.clone());
     let batch =
-        tokio::task::spawn_blocking(move || Batch::prepare(gathered.items, &file_name, &preparing)).await?;
+        tokio::task::spawn_blocking(move || Batch::prepare(gathered.items, &file_name, &preparing))
+            .await?;
     let mut tx = scope.begin(&app.pool).await?;
     let counts = batch.store(&mut tx, app).await?;
     if counts.imported > 0 {
@@ -82,8 +84,11 @@ async fn store(
     }
     tx.commit().await?;
     app.tasks.wake();
-    app.metrics
-        .imported(counts.imported, counts.unchanged, gathered.unreadable.len() as u64);
+    app.metrics.imported(
+        counts.imported,
+        counts.unchanged,
+        gathered.unreadable.len() as u64,
+    );
     report.imported += counts.imported;
     report.unchanged += counts.unchanged;
     report.unreadable.extend(gathered.unreadable);

@@ -99,7 +99,10 @@ async fn receive(
             continue;
         }
         if received.len() == MAX_FILES {
-            return Err(Problem::invalid("file", format!("at most {MAX_FILES} at once")));
+            return Err(Problem::invalid(
+                "file",
+                format!("at most {MAX_FILES} at once"),
+            ));
         }
         let upload_id = ids::next();
         let mut tx = scope.begin(&app.pool).await?;
@@ -112,7 +115,10 @@ async fn receive(
         }
     }
     if received.is_empty() {
-        return Err(Problem::invalid("file", "at least one part named file is needed"));
+        return Err(Problem::invalid(
+            "file",
+            "at least one part named file is needed",
+        ));
     }
     Ok(())
 }
@@ -160,13 +166,20 @@ fn file_name(field: &Field<'_>) -> String {
         .filter(|c| !c.is_control())
         .take(200)
         .collect();
-    if name.trim().is_empty() { "unnamed".to_owned() } else { name }
+    if name.trim().is_empty() {
+        "unnamed".to_owned()
+    } else {
+        name
+    }
 }
 
 fn broken(error: MultipartError) -> Problem {
     match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body too large"),
-        _ => Problem::malformed("the form is broken or did not arrive whole").detail(error.body_text()),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body too large")
+        }
+        _ => Problem::malformed("the form is broken or did not arrive whole")
+            .detail(error.body_text()),
     }
 }
 

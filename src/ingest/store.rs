@@ -81,7 +81,10 @@ pub(super) async fn discard(tx: &mut Scoped, ids: &[Uuid]) -> Result<(), sqlx::E
 }
 
 /// Removes what a vanished client left behind.
-pub(super) async fn discard_older(tx: &mut Scoped, before: DateTime<Utc>) -> Result<u64, sqlx::Error> {
+pub(super) async fn discard_older(
+    tx: &mut Scoped,
+    before: DateTime<Utc>,
+) -> Result<u64, sqlx::Error> {
     let user_id = tx.user_id();
     sqlx::query!(
         "delete from uploads where user_id = $1 and task_id is null and created_at < $2",

@@ -37,7 +37,11 @@ fn changes(app: &App, user_id: UserId) -> impl Stream<Item = Result<Event, Infal
         let event = change
             .ok()
             .filter(|change| change.user_id == user_id)
-            .map(|change| Event::default().event(change.topic.name()).data(change.data.to_string()));
+            .map(|change| {
+                Event::default()
+                    .event(change.topic.name())
+                    .data(change.data.to_string())
+            });
         std::future::ready(event)
     });
     hello

@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use futures::StreamExt as _;
 
-use crate::providers::openai::{ChatPiece, ChatRequest, ChatStream, EmbeddingRequest, Message, Tool, Usage};
+use crate::providers::openai::{
+    ChatPiece, ChatRequest, ChatStream, EmbeddingRequest, Message, Tool, Usage,
+};
 use crate::providers::{Error, local};
 use crate::state::App;
 
@@ -71,24 +73,21 @@ fn counted(app: &App, stream: ChatStream, started: Instant) -> ChatStream {
         outcome: "stopped",
     };
     let ended = futures::stream::iter([None]);
-    Box::pin(
-        stream
-            .map(Some)
-            .chain(ended)
-            .filter_map(move |item| {
-                match &item {
-                    Some(Ok(ChatPiece::Usage(Usage {
-                        prompt_tokens,
-                        completion_tokens,
-                    }))) => count.metrics.model_tokens(*prompt_tokens, *completion_tokens),
-                    Some(Ok(_)) => {}
-                    Some(Err(error)) => count.outcome = error.kind.label(),
-                    None if count.outcome == "stopped" => count.outcome = "ok",
-                    None => {}
-                }
-                std::future::ready(item)
-            }),
-    )
+    Box::pin(stream.map(Some).chain(ended).filter_map(move |item| {
+        match &item {
+            Some(Ok(ChatPiece::Usage(Usage {
+                prompt_tokens,
+                completion_tokens,
+            }))) => count
+                .metrics
+                .model_tokens(*prompt_tokens, *completion_tokens),
+            Some(Ok(_)) => {}
+            Some(Err(error)) => count.outcome = error.kind.label(),
+            None if count.outcome == "stopped" => count.outcome = "ok",
+            None => {}
+        }
+        std::future::ready(item)
+    }))
 }
 
 /// Which embedder is in use.
@@ -157,7 +156,9 @@ pub async fn embed(app: &App, texts: Vec<String>) -> Result<Vec<Vec<f32>>, Error
                     dimensions: app.config.model.embedding_dimensions,
                 })
                 .await;
-            let label = outcome.as_ref().map_or_else(|error| error.kind.label(), |_| "ok");
+            let label = outcome
+                .as_ref()
+                .map_or_else(|error| error.kind.label(), |_| "ok");
             app.metrics
                 .model_request("embedding", label, started.elapsed());
             let (vectors, usage) = outcome?;

@@ -19,12 +19,28 @@ const JS: &str = "text/javascript; charset=utf-8";
 
 /// Path, type, content. A new file of the page is a line here.
 const FILES: &[(&str, &str, &str)] = &[
-    ("/", "text/html; charset=utf-8", include_str!("assets/index.html")),
-    ("/app.css", "text/css; charset=utf-8", include_str!("assets/app.css")),
-    ("/favicon.svg", "image/svg+xml", include_str!("assets/favicon.svg")),
+    (
+        "/",
+        "text/html; charset=utf-8",
+        include_str!("assets/index.html"),
+    ),
+    (
+        "/app.css",
+        "text/css; charset=utf-8",
+        include_str!("assets/app.css"),
+    ),
+    (
+        "/favicon.svg",
+        "image/svg+xml",
+        include_str!("assets/favicon.svg"),
+    ),
     ("/api.js", JS, include_str!("assets/api.js")),
     ("/app.js", JS, include_str!("assets/app.js")),
-    ("/conversation.js", JS, include_str!("assets/conversation.js")),
+    (
+        "/conversation.js",
+        JS,
+        include_str!("assets/conversation.js"),
+    ),
     ("/dom.js", JS, include_str!("assets/dom.js")),
     ("/events.js", JS, include_str!("assets/events.js")),
     ("/imports.js", JS, include_str!("assets/imports.js")),

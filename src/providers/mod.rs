@@ -23,7 +23,9 @@ pub enum Kind {
     /// Our request is wrong; again would be wrong again.
     Invalid,
     /// Too fast, or out of money (`retry_after` is then `None`).
-    RateLimited { retry_after: Option<Duration> },
+    RateLimited {
+        retry_after: Option<Duration>,
+    },
     /// Nobody answers, or only with an error of its own.
     Unavailable,
     /// The connection broke after the request was sent: it may have happened.

@@ -84,7 +84,9 @@ fn content_words(text: &str) -> Vec<String> {
         .map(|word| {
             let lower = word.to_lowercase();
             // Enough of a stem to let "plays" meet "play".
-            lower.strip_suffix('s').map_or(lower.clone(), ToOwned::to_owned)
+            lower
+                .strip_suffix('s')
+                .map_or(lower.clone(), ToOwned::to_owned)
         })
         .collect();
     words.sort_unstable();
@@ -101,7 +103,10 @@ mod tests {
     #[test]
     fn white_space_is_all_that_may_differ() {
         let text = "He said:\n  sell the  AAPL\nshares, all of them.";
-        assert_eq!(verified(text, "sell the AAPL shares"), Some("sell the  AAPL\nshares"));
+        assert_eq!(
+            verified(text, "sell the AAPL shares"),
+            Some("sell the  AAPL\nshares")
+        );
         for wrong in ["sell the aapl shares", "sell AAPL", "", "  ", "sellthe"] {
             assert_eq!(verified(text, wrong), None, "{wrong}");
         }
@@ -115,7 +120,10 @@ mod tests {
             best_sentence(passage, "Her son Tom plays baseball"),
             Some("Tom plays baseball on Saturdays!")
         );
-        assert_eq!(best_sentence(passage, "The mortgage was refinanced in 2024"), None);
+        assert_eq!(
+            best_sentence(passage, "The mortgage was refinanced in 2024"),
+            None
+        );
     }
 
     proptest! {

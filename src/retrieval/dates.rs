@@ -12,12 +12,24 @@ pub struct Period {
 }
 
 const MONTHS: [&str; 12] = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september",
-    "october", "november", "december",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
 ];
 
 /// Words that make a month's name, or a number, a date ("may" and "march" are verbs too).
-const BEFORE_DATE: [&str; 8] = ["in", "during", "of", "last", "since", "from", "until", "before"];
+const BEFORE_DATE: [&str; 8] = [
+    "in", "during", "of", "last", "since", "from", "until", "before",
+];
 
 impl Period {
     fn days(from: NaiveDate, until: NaiveDate) -> Option<Self> {
@@ -47,7 +59,8 @@ impl Period {
             .split(|c: char| !c.is_alphanumeric())
             .filter(|word| !word.is_empty())
             .collect();
-        let named = Self::relative(&words, now.date_naive()).or_else(|| Self::absolute(&words, now));
+        let named =
+            Self::relative(&words, now.date_naive()).or_else(|| Self::absolute(&words, now));
         named.map(|(period, lead)| period.led_by(lead, now))
     }
 
@@ -72,11 +85,16 @@ impl Period {
             return Some((Self::days(day(1)?, today)?, None));
         }
         words.windows(2).enumerate().find_map(|(place, pair)| {
-            let lead = place.checked_sub(1).and_then(|before| words.get(before)).copied();
+            let lead = place
+                .checked_sub(1)
+                .and_then(|before| words.get(before))
+                .copied();
             let monday = u64::from(today.weekday().num_days_from_monday());
             let period = match pair {
                 ["last", "week"] => Self::days(day(monday + 7)?, day(monday)?),
-                ["this", "week"] => Self::days(day(monday)?, today.checked_add_days(Days::new(7 - monday))?),
+                ["this", "week"] => {
+                    Self::days(day(monday)?, today.checked_add_days(Days::new(7 - monday))?)
+                }
                 ["last", "month"] => {
                     let before = today.checked_sub_months(Months::new(1))?;
                     Self::month(before.year(), before.month())
@@ -103,7 +121,11 @@ impl Period {
                 }
                 // Without a year it is the latest that has begun.
                 let year = year_after.unwrap_or_else(|| {
-                    if month <= now.month() { now.year() } else { now.year() - 1 }
+                    if month <= now.month() {
+                        now.year()
+                    } else {
+                        now.year() - 1
+                    }
                 });
                 return Some((Self::month(year, month)?, before));
             }
@@ -111,6 +133,11 @@ impl Period {
             Some((Self::year(year)?, before))
         })
     }
+}
+
+/// Whether a word, in any case, is a month's full name.
+pub(super) fn is_month(word: &str) -> bool {
+    MONTHS.iter().any(|month| month.eq_ignore_ascii_case(word))
 }
 
 fn as_year(word: &str) -> Option<i32> {
@@ -137,19 +164,45 @@ mod tests {
 
     #[test]
     fn plain_periods_are_read() {
-        assert_eq!(named("What did Sara ask in March?"), period("2026-03-01", "2026-04-01"));
-        assert_eq!(named("What happened in December?"), period("2025-12-01", "2026-01-01"));
-        assert_eq!(named("mails of March 2024"), period("2024-03-01", "2024-04-01"));
-        assert_eq!(named("Who wrote yesterday"), period("2026-11-22", "2026-11-23"));
-        assert_eq!(named("Who wrote last week?"), period("2026-11-16", "2026-11-23"));
+        assert_eq!(
+            named("What did Sara ask in March?"),
+            period("2026-03-01", "2026-04-01")
+        );
+        assert_eq!(
+            named("What happened in December?"),
+            period("2025-12-01", "2026-01-01")
+        );
+        assert_eq!(
+            named("mails of March 2024"),
+            period("2024-03-01", "2024-04-01")
+        );
+        assert_eq!(
+            named("Who wrote yesterday"),
+            period("2026-11-22", "2026-11-23")
+        );
+        assert_eq!(
+            named("Who wrote last week?"),
+            period("2026-11-16", "2026-11-23")
+        );
         assert_eq!(named("trips last year"), period("2025-01-01", "2026-01-01"));
-        assert_eq!(named("who moved in 2024"), period("2024-01-01", "2025-01-01"));
-        assert_eq!(named("anything before 2024?"), period("1970-01-01", "2024-01-01"));
+        assert_eq!(
+            named("who moved in 2024"),
+            period("2024-01-01", "2025-01-01")
+        );
+        assert_eq!(
+            named("anything before 2024?"),
+            period("1970-01-01", "2024-01-01")
+        );
     }
 
     #[test]
     fn verbs_and_numbers_are_not_dates() {
-        for question in ["May I see the plan?", "Do they march on?", "What is 2024 worth?", "Who mentioned baseball?"] {
+        for question in [
+            "May I see the plan?",
+            "Do they march on?",
+            "What is 2024 worth?",
+            "Who mentioned baseball?",
+        ] {
             assert_eq!(named(question), None, "{question}");
         }
     }

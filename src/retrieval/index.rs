@@ -53,30 +53,28 @@ pub fn passages(sources: &[Searchable], max_words: usize) -> Vec<Passage> {
                 Kind::Email => clean::fresh_segments(&source.text),
                 Kind::Contact | Kind::Note | Kind::Event | Kind::Deal | Kind::Document => whole(),
             };
-            let mut chunks: Vec<String> = chunk::chunk(&source.text, &segments, &source.header, max_words)
-                .chunks
-                .into_iter()
-                .map(|chunk| chunk.text)
-                .collect();
+            let mut chunks: Vec<String> =
+                chunk::chunk(&source.text, &segments, &source.header, max_words)
+                    .chunks
+                    .into_iter()
+                    .map(|chunk| chunk.text)
+                    .collect();
             // A mail that says it all in its subject is still found by it.
             if chunks.is_empty() {
                 chunks.push(source.title.clone());
             }
-            chunks
-                .into_iter()
-                .zip(0..)
-                .map(|(text, ordinal)| Passage {
-                    kind: source.kind,
-                    source_id: source.source_id,
-                    ordinal,
-                    thread_id: source.thread_id,
-                    occurred_at: source.occurred_at,
-                    title: source.title.clone(),
-                    header: source.header.clone(),
-                    text,
-                    participants: source.participants.clone(),
-                    names: source.names.clone(),
-                })
+            chunks.into_iter().zip(0..).map(|(text, ordinal)| Passage {
+                kind: source.kind,
+                source_id: source.source_id,
+                ordinal,
+                thread_id: source.thread_id,
+                occurred_at: source.occurred_at,
+                title: source.title.clone(),
+                header: source.header.clone(),
+                text,
+                participants: source.participants.clone(),
+                names: source.names.clone(),
+            })
         })
         .collect()
 }

@@ -12,13 +12,14 @@ mod clean;
 mod dates;
 mod embed;
 mod index;
+mod question;
 pub mod routes;
 mod search;
 mod store;
 
 pub use clean::fresh_segments;
-pub use dates::Period;
 pub use embed::Embed;
 pub use index::{Passage, Searchable, passages, store_passages};
+pub use question::topic_of;
 pub use search::{Hit, SearchError, SearchRequest, search};
 pub use store::{IndexStatus, index_status};

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
+use pgvector::HalfVector;
 use uuid::Uuid;
 
-use super::dates::Period;
+use super::question::Question;
 use super::store::{self, Candidate};
 use crate::book::{self, Kind};
 use crate::db::UserScope;
@@ -17,8 +18,10 @@ use crate::llm;
 use crate::state::App;
 
 /// How much likeness to the question counts against unlikeness to what is chosen already.
-const RELEVANCE: f64 = 0.7;
+const RELEVANCE: f64 = 0.8;
 const PER_THREAD: usize = 3;
+/// Measured on the advisor set's unfrozen half.
+const NARROWED_KEYWORD_WEIGHT: f64 = 0.2;
 
 /// What is looked for.
 #[derive(Clone, Debug, Default)]
@@ -71,16 +74,12 @@ pub async fn search(
     request: &SearchRequest,
 ) -> Result<Vec<Hit>, SearchError> {
     let now = app.clock.now();
-    let vector = question_vector(app, &request.query).await;
-    let said = Period::named_in(&request.query, now);
+    let question = Question::read(&request.query, now);
+    let vector = vector_of(app, &question.topic).await;
     let started = Instant::now();
-    let mut candidates = run(app, scope, request, vector.as_ref(), said).await?;
-    // A period in words is a guess ("March" of which year?): when it finds nothing, it is dropped.
-    if candidates.is_empty() && said.is_some() {
-        candidates = run(app, scope, request, vector.as_ref(), None).await?;
-    }
+    let mut candidates = run(app, scope, request, &question, vector).await?;
     app.metrics.search(started.elapsed());
-    if said.is_none() {
+    if question.period.is_none() {
         prefer_recent(&mut candidates, now);
     }
     Ok(choose(candidates, request.top_k)
@@ -89,11 +88,11 @@ pub async fn search(
         .collect())
 }
 
-async fn question_vector(app: &App, question: &str) -> Option<pgvector::HalfVector> {
-    match llm::embed(app, vec![question.to_owned()]).await {
+async fn vector_of(app: &App, topic: &str) -> Option<HalfVector> {
+    match llm::embed(app, vec![topic.to_owned()]).await {
         Ok(vectors) => vectors
             .first()
-            .map(|vector| pgvector::HalfVector::from_f32_slice(vector)),
+            .map(|vector| HalfVector::from_f32_slice(vector)),
         Err(error) => {
             tracing::warn!(%error, "the question has no embedding; searching by words alone");
             None
@@ -105,8 +104,8 @@ async fn run(
     app: &App,
     scope: &UserScope,
     request: &SearchRequest,
-    vector: Option<&pgvector::HalfVector>,
-    said: Option<Period>,
+    question: &Question,
+    vector: Option<HalfVector>,
 ) -> Result<Vec<Candidate>, SearchError> {
     let mut tx = scope.begin(&app.pool).await?;
     let participants = match request.contact_id {
@@ -114,11 +113,16 @@ async fn run(
             let contact = book::find_contact(&mut tx, id)
                 .await?
                 .ok_or(SearchError::NoSuchContact)?;
-            Some(contact.emails.iter().map(|email| email.to_lowercase()).collect())
+            Some(
+                contact
+                    .emails
+                    .iter()
+                    .map(|email| email.to_lowercase())
+                    .collect(),
+            )
         }
         None => None,
     };
-    let names = names_in(&request.query);
     let model = llm::embedding_model(app);
     let kinds = (!request.kinds.is_empty()).then(|| {
         request
@@ -127,43 +131,35 @@ async fn run(
             .map(|kind| kind.name().to_owned())
             .collect()
     });
+    // Names and periods have narrowed the field already; among what is left, meaning tells more.
+    let narrowed = !question.names.is_empty() || question.period.is_some();
     let query = store::Query {
-        question: &request.query,
-        names: &names,
-        vector: vector.cloned(),
+        topic: &question.topic,
+        names: &question.names,
+        vector,
         model: &model,
         kinds,
-        after: request.after.or(said.map(|period| period.from)),
-        before: request.before.or(said.map(|period| period.until)),
+        after: request.after,
+        before: request.before,
         participants,
         source_id: request.contact_id,
+        said_after: question.period.map(|period| period.from),
+        said_before: question.period.map(|period| period.until),
+        keyword_weight: if narrowed {
+            NARROWED_KEYWORD_WEIGHT
+        } else {
+            1.0
+        },
     };
     Ok(store::search(&mut tx, query).await?)
-}
-
-/// Words that are names, addresses or tickers by their look: a capital or a digit anywhere but at the
-/// question's start, or an `@`.
-fn names_in(question: &str) -> String {
-    question
-        .split_whitespace()
-        .enumerate()
-        .map(|(place, word)| (place, word.trim_matches(|c: char| !c.is_alphanumeric())))
-        .filter(|(place, word)| {
-            word.contains('@')
-                || word.chars().any(|c| c.is_ascii_digit())
-                || (*place > 0 && word.chars().next().is_some_and(char::is_uppercase))
-                || (word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase()))
-        })
-        .map(|(_, word)| word.strip_suffix("'s").unwrap_or(word))
-        .filter(|word| *word != "I")
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 /// Breaks ties only: at most a tenth of the score.
 fn prefer_recent(candidates: &mut [Candidate], now: DateTime<Utc>) {
     for candidate in candidates.iter_mut() {
-        let days = candidate.occurred_at.map_or(3650, |at| (now - at).num_days().clamp(0, 3650));
+        let days = candidate
+            .occurred_at
+            .map_or(3650, |at| (now - at).num_days().clamp(0, 3650));
         let age = f64::from(i32::try_from(days).unwrap_or(i32::MAX));
         candidate.score *= 0.9 + 0.1 * (-age / 180.0).exp();
     }
@@ -187,7 +183,10 @@ fn choose(mut candidates: Vec<Candidate>, count: usize) -> Vec<Candidate> {
                     .iter()
                     .map(|other| likeness(candidate, other))
                     .fold(0.0, f64::max);
-                (place, RELEVANCE * candidate.score / best - (1.0 - RELEVANCE) * repeats)
+                (
+                    place,
+                    RELEVANCE * candidate.score / best - (1.0 - RELEVANCE) * repeats,
+                )
             })
             .max_by(|a, b| a.1.total_cmp(&b.1));
         let Some((place, _)) = next else { break };
@@ -232,18 +231,4 @@ fn into_hit(candidate: Candidate) -> Option<Hit> {
         cosine: candidate.cosine,
         matched: candidate.matched,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_recognised_by_their_look() {
-        assert_eq!(
-            names_in("Why did Greg's wife sell AAPL, and what did sara@example.com say?"),
-            "Greg AAPL sara@example.com"
-        );
-        assert_eq!(names_in("Who mentioned their kid plays baseball?"), "");
-    }
 }

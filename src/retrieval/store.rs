@@ -10,7 +10,10 @@ use crate::db::Scoped;
 const SEPARATOR: &str = "\u{1f}";
 
 /// Removes a source's passages; their vectors and places in the queue go with them.
-pub(super) async fn delete_of_sources(tx: &mut Scoped, sources: &[Uuid]) -> Result<(), sqlx::Error> {
+pub(super) async fn delete_of_sources(
+    tx: &mut Scoped,
+    sources: &[Uuid],
+) -> Result<(), sqlx::Error> {
     let user_id = tx.user_id();
     sqlx::query!(
         "delete from chunks where user_id = $1 and source_id = any($2)",
@@ -36,7 +39,10 @@ pub(super) async fn insert(tx: &mut Scoped, passages: &[Passage]) -> Result<(), 
     let titles: Vec<_> = passages.iter().map(|p| p.title.as_str()).collect();
     let headers: Vec<_> = passages.iter().map(|p| p.header.as_str()).collect();
     let texts: Vec<_> = passages.iter().map(|p| p.text.as_str()).collect();
-    let participants: Vec<_> = passages.iter().map(|p| p.participants.join(SEPARATOR)).collect();
+    let participants: Vec<_> = passages
+        .iter()
+        .map(|p| p.participants.join(SEPARATOR))
+        .collect();
     let names: Vec<_> = passages.iter().map(|p| p.names.as_str()).collect();
     sqlx::query!(
         r#"
@@ -121,7 +127,10 @@ pub(super) struct Waiting {
 }
 
 /// The newest passages first: what came last is asked for first.
-pub(super) async fn next_to_embed(tx: &mut Scoped, limit: i64) -> Result<Vec<Waiting>, sqlx::Error> {
+pub(super) async fn next_to_embed(
+    tx: &mut Scoped,
+    limit: i64,
+) -> Result<Vec<Waiting>, sqlx::Error> {
     let user_id = tx.user_id();
     sqlx::query_as!(
         Waiting,
@@ -217,9 +226,12 @@ pub(super) struct Candidate {
 }
 
 pub(super) struct Query<'a> {
-    pub question: &'a str,
-    /// Words to be searched unstemmed too.
-    pub names: &'a str,
+    /// What is asked, without the names: its words are the keyword leg.
+    pub topic: &'a str,
+    /// Names of people, things and numbers: where any passage holds them, the search stays among
+    /// those that hold most of them.
+    pub names: &'a [String],
+    /// Of the topic.
     pub vector: Option<HalfVector>,
     pub model: &'a str,
     pub kinds: Option<Vec<String>>,
@@ -229,15 +241,23 @@ pub(super) struct Query<'a> {
     pub participants: Option<Vec<String>>,
     /// Only passages of this source, beside those of `participants`.
     pub source_id: Option<Uuid>,
+    /// A period named in words: what lies in it ranks higher, the rest isn't lost.
+    pub said_after: Option<DateTime<Utc>>,
+    pub said_before: Option<DateTime<Utc>>,
+    /// Of the keyword leg, against 1 for the vector leg.
+    pub keyword_weight: f64,
 }
 
-/// Both legs, fused, in one round trip.
+/// All legs, fused by reciprocal rank (k = 60), in one round trip.
 ///
-/// The keyword leg ORs the question's words (ANDed, a question finds nothing) and weighs each hit by
+/// The keyword leg ORs the topic's words (ANDed, a question finds nothing) and weighs each hit by
 /// the rarity of what it holds: BM25 with binary term frequencies, which passages of a hundred
 /// words hardly need more than. Row-level security keeps `@@` from an index; the user's own rows are
 /// read instead, as the vector leg does.
-pub(super) async fn search(tx: &mut Scoped, query: Query<'_>) -> Result<Vec<Candidate>, sqlx::Error> {
+pub(super) async fn search(
+    tx: &mut Scoped,
+    query: Query<'_>,
+) -> Result<Vec<Candidate>, sqlx::Error> {
     let user_id = tx.user_id();
     sqlx::query_as!(
         Candidate,
@@ -245,9 +265,7 @@ pub(super) async fn search(tx: &mut Scoped, query: Query<'_>) -> Result<Vec<Cand
         with
         word as materialized (
             select lexeme, ('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''')::tsquery as query
-            from unnest(tsvector_to_array(
-                to_tsvector('english', unaccent($2)) || to_tsvector('simple', unaccent($3))
-            )) as lexeme
+            from unnest(tsvector_to_array(to_tsvector('english', unaccent($2)))) as lexeme
             limit 32
         ),
         question as materialized (
@@ -256,18 +274,48 @@ pub(super) async fn search(tx: &mut Scoped, query: Query<'_>) -> Result<Vec<Cand
         size as materialized (
             select greatest(count(*), 1)::float8 as passages from chunks where user_id = $1
         ),
+        name as materialized (
+            select place, string_agg('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''', ' | ')::tsquery as query
+            from unnest($3::text[]) with ordinality as given (name, place),
+                unnest(tsvector_to_array(
+                    to_tsvector('simple', unaccent(name)) || to_tsvector('english', unaccent(name))
+                )) as lexeme
+            group by place
+        ),
+        holds_name as materialized (
+            select id, place from chunks join name on words @@ query where user_id = $1
+        ),
+        named as materialized (
+            select id
+            from (
+                select id, sum(rarity) as held, max(sum(rarity)) over () as most
+                from holds_name
+                join (
+                    select place, ln(1 + passages / count(*)) as rarity
+                    from holds_name, size
+                    group by place, passages
+                ) as weighed using (place)
+                group by id
+            ) as each
+            where held >= 0.6 * most
+        ),
+        nobody_named as materialized (
+            select not exists (select from named) as answer
+        ),
         hit as materialized (
-            select id, words, length(words) as length
-            from chunks, question
+            select id, words, length(words) as length, occurred_at
+            from chunks, question, nobody_named
             where user_id = $1
                 and words @@ any_word
                 and ($6::text[] is null or kind = any($6))
                 and ($7::timestamptz is null or occurred_at >= $7)
                 and ($8::timestamptz is null or occurred_at < $8)
                 and ($9::text[] is null or participants && $9 or source_id = $10::uuid)
+                and (nobody_named.answer or id in (select id from named))
         ),
         held as materialized (
-            select hit.id, hit.length, word.lexeme from hit join word on hit.words @@ word.query
+            select hit.id, hit.length, hit.occurred_at, word.lexeme
+            from hit join word on hit.words @@ word.query
         ),
         weight as materialized (
             select word.lexeme, ln(1 + (passages - coalesce(holders, 0) + 0.5) / (coalesce(holders, 0) + 0.5)) as idf
@@ -275,46 +323,54 @@ pub(super) async fn search(tx: &mut Scoped, query: Query<'_>) -> Result<Vec<Cand
                 using (lexeme)
         ),
         worded as materialized (
-            select id, sum(idf) / (select sum(idf) from weight) as matched,
-                row_number() over (
-                    order by sum(idf * 2.2 / (1 + 1.2 * (0.25 + 0.75 * length / (select avg(length) from hit)))) desc, id
-                ) as place
+            select id, occurred_at, sum(idf) / (select sum(idf) from weight) as matched,
+                sum(idf * 2.2 / (1 + 1.2 * (0.25 + 0.75 * length / (select avg(length) from hit)))) as score
             from held join weight using (lexeme)
-            group by id
+            group by id, occurred_at
         ),
         near as materialized (
-            select chunk_id as id, distance, row_number() over (order by distance, chunk_id) as place
-            from (
-                select chunk_id, embedding <#> $4::halfvec as distance
-                from chunk_embeddings
-                where user_id = $1
-                    and model_id = (select id from embedding_models where name = $5)
-                    and $4::halfvec is not null
-                    and ($6::text[] is null or kind = any($6))
-                    and ($7::timestamptz is null or occurred_at >= $7)
-                    and ($8::timestamptz is null or occurred_at < $8)
-                    and ($9::text[] is null or chunk_id in (
-                        select id from chunks
-                        where user_id = $1 and (participants && $9 or source_id = $10::uuid)
-                    ))
-                order by distance
-                limit 50
-            ) as nearest
+            select chunk_id as id, occurred_at, embedding <#> $4::halfvec as distance
+            from chunk_embeddings, nobody_named
+            where user_id = $1
+                and model_id = (select id from embedding_models where name = $5)
+                and $4::halfvec is not null
+                and ($6::text[] is null or kind = any($6))
+                and ($7::timestamptz is null or occurred_at >= $7)
+                and ($8::timestamptz is null or occurred_at < $8)
+                and ($9::text[] is null or chunk_id in (
+                    select id from chunks
+                    where user_id = $1 and (participants && $9 or source_id = $10::uuid)
+                ))
+                and (nobody_named.answer or chunk_id in (select id from named))
+        ),
+        leg as (
+            (select id, 1.0::float8 as weight, row_number() over (order by distance, id) as place
+                from near order by distance, id limit 50)
+            union all
+            (select id, $13::float8, row_number() over (order by score desc, id)
+                from worded order by score desc, id limit 50)
+            union all
+            (select id, 2.0::float8, row_number() over (order by distance, id)
+                from near where occurred_at >= $11 and occurred_at < $12 order by distance, id limit 50)
+            union all
+            (select id, 2.0::float8 * $13, row_number() over (order by score desc, id)
+                from worded where occurred_at >= $11 and occurred_at < $12 order by score desc, id limit 50)
         ),
         fused as materialized (
-            select id, coalesce(1.0 / (60 + near.place), 0) + coalesce(1.0 / (60 + worded.place), 0) as score
-            from near full join (select * from worded where place <= 50) as worded using (id)
+            select id, sum(weight / (60 + place)) as score
+            from leg
+            group by id
             order by score desc, id
             limit 40
         )
-        select kind, source_id, ordinal, thread_id, occurred_at, title, header, text,
+        select kind, source_id, ordinal, thread_id, chunks.occurred_at, title, header, text,
             (select text from chunks as other
                 where user_id = $1 and other.source_id = chunks.source_id and other.ordinal = chunks.ordinal - 1
             ) as "previous?",
             (select text from chunks as other
                 where user_id = $1 and other.source_id = chunks.source_id and other.ordinal = chunks.ordinal + 1
             ) as "next?",
-            score::float8 as "score!",
+            fused.score::float8 as "score!",
             (-(embedding <#> $4::halfvec))::float8 as "cosine?",
             coalesce(worded.matched, 0)::float8 as "matched!",
             embedding as "embedding?: HalfVector"
@@ -327,10 +383,10 @@ pub(super) async fn search(tx: &mut Scoped, query: Query<'_>) -> Result<Vec<Cand
                 and model_id = (select id from embedding_models where name = $5)
         ) as vector on true
         where chunks.user_id = $1
-        order by score desc, chunks.id
+        order by fused.score desc, chunks.id
         "#,
         user_id,
-        query.question,
+        query.topic,
         query.names,
         query.vector as Option<HalfVector>,
         query.model,
@@ -339,6 +395,9 @@ pub(super) async fn search(tx: &mut Scoped, query: Query<'_>) -> Result<Vec<Cand
         query.before,
         query.participants.as_deref(),
         query.source_id,
+        query.said_after,
+        query.said_before,
+        query.keyword_weight,
     )
     .fetch_all(&mut **tx)
     .await

@@ -133,7 +133,11 @@ impl<S> Context<S> {
             .await
             .or_retry()?;
         tx.commit().await.or_retry()?;
-        if held { Ok(()) } else { Err(Failure::LeaseLost) }
+        if held {
+            Ok(())
+        } else {
+            Err(Failure::LeaseLost)
+        }
     }
 }
 

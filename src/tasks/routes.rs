@@ -108,7 +108,10 @@ async fn list(
     if let Some(state) = &filter.state
         && !STATES.contains(&state.as_str())
     {
-        return Err(Problem::invalid("state", format!("must be one of {}", STATES.join(", "))));
+        return Err(Problem::invalid(
+            "state",
+            format!("must be one of {}", STATES.join(", ")),
+        ));
     }
     let mut tx = scope.begin(&app.pool).await?;
     let rows = store::list(
@@ -135,7 +138,9 @@ async fn get(
     Path(id): Path<Uuid>,
 ) -> Result<Json<TaskBody>, Problem> {
     let mut tx = scope.begin(&app.pool).await?;
-    let task = store::find(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+    let task = store::find(&mut tx, id)
+        .await?
+        .ok_or_else(Problem::not_found)?;
     Ok(Json(task.into()))
 }
 
@@ -151,7 +156,9 @@ async fn cancel(
     let mut tx = scope.begin(&app.pool).await?;
     let cancelled = store::cancel(&mut tx, id, app.clock.now()).await?;
     if !cancelled {
-        let task = store::find(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
+        let task = store::find(&mut tx, id)
+            .await?
+            .ok_or_else(Problem::not_found)?;
         return Err(Problem::conflict("the task has ended").detail(format!("it is {}", task.state)));
     }
     tx.commit().await?;
@@ -170,14 +177,23 @@ async fn retry(
     let mut tx = scope.begin(&app.pool).await?;
     let queued = store::retry(&mut tx, id, app.clock.now())
         .await
-        .map_err(|error| match error.as_database_error().and_then(|inner| inner.constraint()) {
-            Some("tasks_unique_key") => Problem::conflict("the same work is queued already"),
-            _ => Problem::from(error),
+        .map_err(|error| {
+            match error
+                .as_database_error()
+                .and_then(|inner| inner.constraint())
+            {
+                Some("tasks_unique_key") => Problem::conflict("the same work is queued already"),
+                _ => Problem::from(error),
+            }
         })?;
     if !queued {
-        let task = store::find(&mut tx, id).await?.ok_or_else(Problem::not_found)?;
-        return Err(Problem::conflict("only failed and cancelled tasks can be retried")
-            .detail(format!("it is {}", task.state)));
+        let task = store::find(&mut tx, id)
+            .await?
+            .ok_or_else(Problem::not_found)?;
+        return Err(
+            Problem::conflict("only failed and cancelled tasks can be retried")
+                .detail(format!("it is {}", task.state)),
+        );
     }
     tx.commit().await?;
     app.tasks.wake();

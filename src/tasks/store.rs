@@ -114,7 +114,11 @@ pub(super) async fn join(pool: &PgPool, lease: Duration) -> Result<i32, sqlx::Er
 }
 
 /// False when the row is gone: another instance took us for dead.
-pub(super) async fn renew(pool: &PgPool, instance: i32, lease: Duration) -> Result<bool, sqlx::Error> {
+pub(super) async fn renew(
+    pool: &PgPool,
+    instance: i32,
+    lease: Duration,
+) -> Result<bool, sqlx::Error> {
     sqlx::query!(
         "update instances set lease_until = now() + make_interval(secs => $2)
         where id = $1 and lease_until > now()",
@@ -128,10 +132,13 @@ pub(super) async fn renew(pool: &PgPool, instance: i32, lease: Duration) -> Resu
 
 /// Ends every other instance's lease: for a database that only this process can reach.
 pub(super) async fn expire_others(pool: &PgPool, instance: i32) -> Result<(), sqlx::Error> {
-    sqlx::query!("update instances set lease_until = now() where id <> $1", instance)
-        .execute(pool)
-        .await
-        .map(drop)
+    sqlx::query!(
+        "update instances set lease_until = now() where id <> $1",
+        instance
+    )
+    .execute(pool)
+    .await
+    .map(drop)
 }
 
 /// Leaves in order: what still runs goes back to the queue without having spent an attempt.

@@ -233,7 +233,10 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
             kind = task.kind,
             request_id = task.request_id
         );
-        let Some((kind, work)) = self.registry.start(&task.kind, task.payload.clone(), context) else {
+        let Some((kind, work)) = self
+            .registry
+            .start(&task.kind, task.payload.clone(), context)
+        else {
             return;
         };
         let with = self.with.clone();
@@ -241,16 +244,26 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
             async move {
                 let started = Instant::now();
                 let in_progress = with.metrics.task_running();
-                with.live.tell(task.user_id, Topic::Task, json!({"task_id": task.public_id}));
+                with.live.tell(
+                    task.user_id,
+                    Topic::Task,
+                    json!({"task_id": task.public_id}),
+                );
                 let outcome = AssertUnwindSafe(work).catch_unwind().await;
                 drop(in_progress);
                 let outcome = outcome.unwrap_or_else(|_| {
                     with.metrics.panic();
                     Err(Failure::Retry(anyhow::anyhow!("the handler panicked")))
                 });
-                let label = with.finish(&task, lease, outcome, stop.is_cancelled()).await;
+                let label = with
+                    .finish(&task, lease, outcome, stop.is_cancelled())
+                    .await;
                 with.metrics.task_finished(kind, label, started.elapsed());
-                with.live.tell(task.user_id, Topic::Task, json!({"task_id": task.public_id}));
+                with.live.tell(
+                    task.user_id,
+                    Topic::Task,
+                    json!({"task_id": task.public_id}),
+                );
                 // The slot is free only now, and the loop may be waiting for it.
                 drop(permit);
             }
@@ -287,7 +300,11 @@ impl WorkerSettings {
             ),
             Err(failure @ Failure::Retry(_)) if task.attempts < task.max_attempts => {
                 let error = failure.to_string();
-                tracing::warn!(error, attempt = task.attempts, "the task will be tried again");
+                tracing::warn!(
+                    error,
+                    attempt = task.attempts,
+                    "the task will be tried again"
+                );
                 let pause = backoff(task.attempts);
                 (
                     "retry",

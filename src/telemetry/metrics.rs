@@ -134,7 +134,10 @@ impl Metrics {
                 "Time of a task attempt by kind",
                 &["kind"],
             ),
-            tasks_running: gauge("paraplanner_tasks_running", "Tasks that run in this process"),
+            tasks_running: gauge(
+                "paraplanner_tasks_running",
+                "Tasks that run in this process",
+            ),
             leases_lost: counter(
                 "paraplanner_task_leases_lost_total",
                 "Results dropped because another worker had taken the task over",
@@ -181,8 +184,12 @@ impl Metrics {
     }
 
     pub fn model_tokens(&self, input: u64, output: u64) {
-        self.model_tokens.with_label_values(&["input"]).inc_by(input);
-        self.model_tokens.with_label_values(&["output"]).inc_by(output);
+        self.model_tokens
+            .with_label_values(&["input"])
+            .inc_by(input);
+        self.model_tokens
+            .with_label_values(&["output"])
+            .inc_by(output);
     }
 
     pub fn search(&self, elapsed: Duration) {
@@ -191,7 +198,9 @@ impl Metrics {
 
     pub fn citations(&self, kept: u64, dropped: u64) {
         self.citations.with_label_values(&["kept"]).inc_by(kept);
-        self.citations.with_label_values(&["dropped"]).inc_by(dropped);
+        self.citations
+            .with_label_values(&["dropped"])
+            .inc_by(dropped);
     }
 
     pub fn task_running(&self) -> InProgress {
@@ -199,7 +208,9 @@ impl Metrics {
     }
 
     pub fn task_finished(&self, kind: &'static str, outcome: &'static str, elapsed: Duration) {
-        self.tasks_finished.with_label_values(&[kind, outcome]).inc();
+        self.tasks_finished
+            .with_label_values(&[kind, outcome])
+            .inc();
         self.task_duration
             .with_label_values(&[kind])
             .observe(elapsed.as_secs_f64());
@@ -210,7 +221,11 @@ impl Metrics {
     }
 
     pub fn imported(&self, new: u64, unchanged: u64, unreadable: u64) {
-        for (outcome, count) in [("new", new), ("unchanged", unchanged), ("unreadable", unreadable)] {
+        for (outcome, count) in [
+            ("new", new),
+            ("unchanged", unchanged),
+            ("unreadable", unreadable),
+        ] {
             self.imported.with_label_values(&[outcome]).inc_by(count);
         }
     }

@@ -7,9 +7,9 @@ use async_openai::types::chat::{
     ChatCompletionMessageToolCall, ChatCompletionMessageToolCalls,
     ChatCompletionRequestAssistantMessage, ChatCompletionRequestAssistantMessageContent,
     ChatCompletionRequestMessage, ChatCompletionRequestSystemMessage,
-    ChatCompletionRequestToolMessage, ChatCompletionRequestUserMessage, ChatCompletionStreamOptions,
-    ChatCompletionTool, ChatCompletionTools, CreateChatCompletionRequest, FunctionCall,
-    FunctionObject,
+    ChatCompletionRequestToolMessage, ChatCompletionRequestUserMessage,
+    ChatCompletionStreamOptions, ChatCompletionTool, ChatCompletionTools,
+    CreateChatCompletionRequest, FunctionCall, FunctionObject,
 };
 use eventsource_stream::{EventStreamError, Eventsource as _};
 use futures::{Stream, StreamExt as _};
@@ -247,7 +247,11 @@ impl Calls {
                 .position(|call| !piece.id.is_empty() && call.id == piece.id),
         };
         let open = open.filter(|place| {
-            piece.id.is_empty() || self.calls.get(*place).is_some_and(|call| call.id == piece.id)
+            piece.id.is_empty()
+                || self
+                    .calls
+                    .get(*place)
+                    .is_some_and(|call| call.id == piece.id)
         });
         let place = open.unwrap_or_else(|| {
             let place = self.calls.len();
@@ -325,14 +329,15 @@ enum Read {
     Failed(Error),
 }
 
-fn read_event(
-    next: Result<Option<Event>, tokio::time::error::Elapsed>,
-    calls: &mut Calls,
-) -> Read {
+fn read_event(next: Result<Option<Event>, tokio::time::error::Elapsed>, calls: &mut Calls) -> Read {
     let event = match next {
         Ok(Some(Ok(event))) => event,
-        Ok(Some(Err(EventStreamError::Transport(error)))) => return Read::Failed(http::transport(error)),
-        Ok(Some(Err(_))) => return Read::Failed(Error::new(Kind::Nonsense, "the stream is malformed")),
+        Ok(Some(Err(EventStreamError::Transport(error)))) => {
+            return Read::Failed(http::transport(error));
+        }
+        Ok(Some(Err(_))) => {
+            return Read::Failed(Error::new(Kind::Nonsense, "the stream is malformed"));
+        }
         Ok(None) => return Read::Failed(Error::new(Kind::Ambiguous, "the stream was cut off")),
         Err(_) => return Read::Failed(Error::new(Kind::Ambiguous, "the stream fell silent")),
     };
@@ -340,16 +345,26 @@ fn read_event(
         return Read::End;
     }
     let Ok(chunk) = serde_json::from_str::<Chunk>(&event.data) else {
-        return Read::Failed(Error::new(Kind::Nonsense, "the stream holds something else than chunks"));
+        return Read::Failed(Error::new(
+            Kind::Nonsense,
+            "the stream holds something else than chunks",
+        ));
     };
     if chunk.error.is_some() {
-        return Read::Failed(Error::new(Kind::Unavailable, "the server reported an error midway"));
+        return Read::Failed(Error::new(
+            Kind::Unavailable,
+            "the server reported an error midway",
+        ));
     }
     let mut text = String::new();
     for choice in chunk.choices {
         text.extend(choice.delta.content);
         text.extend(choice.delta.refusal);
-        choice.delta.tool_calls.into_iter().for_each(|piece| calls.add(piece));
+        choice
+            .delta
+            .tool_calls
+            .into_iter()
+            .for_each(|piece| calls.add(piece));
     }
     if !text.is_empty() {
         return Read::Piece(ChatPiece::Text(text));
@@ -401,7 +416,10 @@ mod tests {
             [
                 Ok(ChatPiece::Text("Hel".into())),
                 Ok(ChatPiece::Text("lo".into())),
-                Ok(ChatPiece::Usage(Usage { prompt_tokens: 3, completion_tokens: 2 })),
+                Ok(ChatPiece::Usage(Usage {
+                    prompt_tokens: 3,
+                    completion_tokens: 2
+                })),
             ]
         );
     }
@@ -431,7 +449,10 @@ mod tests {
             r#"{"choices":[{"delta":{"tool_calls":[{"function":{"name":"search","arguments":"{}"}}]}}]}"#,
             "[DONE]",
         ];
-        let expected = vec![call("call_0", "search", "{}"), call("call_1", "search", "{}")];
+        let expected = vec![
+            call("call_0", "search", "{}"),
+            call("call_1", "search", "{}"),
+        ];
         assert_eq!(read(&bare).await, [Ok(ChatPiece::ToolCalls(expected))]);
     }
 
@@ -460,10 +481,20 @@ mod tests {
             messages: vec![
                 Message::System("s".into()),
                 Message::User("u".into()),
-                Message::Assistant { text: String::new(), tool_calls: vec![call("a", "search", "{}")] },
-                Message::ToolResult { call_id: "a".into(), content: "r".into() },
+                Message::Assistant {
+                    text: String::new(),
+                    tool_calls: vec![call("a", "search", "{}")],
+                },
+                Message::ToolResult {
+                    call_id: "a".into(),
+                    content: "r".into(),
+                },
             ],
-            tools: vec![Tool { name: "search", description: "d", parameters: serde_json::json!({"type": "object"}) }],
+            tools: vec![Tool {
+                name: "search",
+                description: "d",
+                parameters: serde_json::json!({"type": "object"}),
+            }],
         });
         assert_eq!(
             serde_json::to_value(wire).unwrap(),

@@ -61,7 +61,8 @@ fn in_order(rows: Vec<Row>, count: usize) -> Result<Vec<Vec<f32>>, Error> {
             .get_mut(row.index.unwrap_or(place))
             .filter(|slot| slot.is_empty())
             .ok_or_else(|| nonsense("the reply's indexes are off"))?;
-        *slot = unit(row.embedding).ok_or_else(|| nonsense("an embedding is empty or not finite"))?;
+        *slot =
+            unit(row.embedding).ok_or_else(|| nonsense("an embedding is empty or not finite"))?;
     }
     let length = vectors.first().map_or(0, Vec::len);
     if vectors.iter().any(|vector| vector.len() != length) {
@@ -93,7 +94,11 @@ mod tests {
 
     #[test]
     fn rows_are_put_in_order_and_normalised() {
-        let vectors = in_order(vec![row(Some(1), &[0.0, 2.0]), row(Some(0), &[3.0, 0.0])], 2).unwrap();
+        let vectors = in_order(
+            vec![row(Some(1), &[0.0, 2.0]), row(Some(0), &[3.0, 0.0])],
+            2,
+        )
+        .unwrap();
         assert_eq!(vectors, [[1.0, 0.0], [0.0, 1.0]]);
     }
 

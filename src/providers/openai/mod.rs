@@ -71,7 +71,9 @@ impl Client {
             .as_ref()
             .map(|key| {
                 let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose()))
-                    .map_err(|_| Error::new(Kind::Invalid, "OPENAI_API_KEY is not a header value"))?;
+                    .map_err(|_| {
+                        Error::new(Kind::Invalid, "OPENAI_API_KEY is not a header value")
+                    })?;
                 value.set_sensitive(true);
                 Ok::<_, Error>(value)
             })
@@ -100,7 +102,9 @@ impl Client {
                     retry_after: Some(pause),
                 } => pause,
                 // Generating twice costs money but does nothing to the world.
-                Kind::Unavailable | Kind::Ambiguous => Duration::from_millis(500) * 2_u32.pow(attempt - 1),
+                Kind::Unavailable | Kind::Ambiguous => {
+                    Duration::from_millis(500) * 2_u32.pow(attempt - 1)
+                }
                 _ => return Err(error),
             };
             if attempt >= ATTEMPTS || pause > LONGEST_WAIT {
@@ -166,7 +170,9 @@ fn judge(status: StatusCode, wait: Option<Duration>, body: &[u8]) -> Error {
             }
             words = format!("{words}, {code}");
         }
-        if message.is_some_and(|text| text.contains("context length") || text.contains("context window")) {
+        if message
+            .is_some_and(|text| text.contains("context length") || text.contains("context window"))
+        {
             words = format!("{words}, context_length_exceeded");
         }
     }
@@ -197,8 +203,22 @@ mod tests {
     fn a_servers_words_do_not_reach_the_log() {
         let body = br#"{"error":{"message":"bad prompt: my secret","type":"invalid_request_error","code":null}}"#;
         let error = judge(StatusCode::BAD_REQUEST, None, body);
-        assert_eq!(error.to_string(), "invalid: status 400, invalid_request_error");
-        assert_eq!(judge(StatusCode::BAD_GATEWAY, None, b"<html>").kind, Kind::Unavailable);
-        assert_eq!(judge(StatusCode::NOT_FOUND, None, br#"{"error":"model not found"}"#).kind, Kind::NotFound);
+        assert_eq!(
+            error.to_string(),
+            "invalid: status 400, invalid_request_error"
+        );
+        assert_eq!(
+            judge(StatusCode::BAD_GATEWAY, None, b"<html>").kind,
+            Kind::Unavailable
+        );
+        assert_eq!(
+            judge(
+                StatusCode::NOT_FOUND,
+                None,
+                br#"{"error":"model not found"}"#
+            )
+            .kind,
+            Kind::NotFound
+        );
     }
 }
