@@ -23,10 +23,6 @@ pub fn next() -> Uuid {
 ///
 /// # Panics
 /// When the operating system has no randomness to give: nothing safe can be done then.
-#[expect(
-    clippy::expect_used,
-    reason = "without randomness no secret may be made"
-)]
 pub fn token() -> String {
     let mut bytes = [0_u8; 32];
     OsRng

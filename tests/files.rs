@@ -2,9 +2,8 @@
 
 use std::io::Cursor;
 
-use paraplanner::ingest::files::{
-    Contact, Email, Item, Located, Resume, html_to_text, open, parse_mail,
-};
+use paraplanner::html::html_to_text;
+use paraplanner::ingest::files::{Contact, Email, Item, Located, Resume, open, parse_mail};
 
 fn read(name: &str, bytes: impl Into<Vec<u8>>) -> Vec<Located> {
     open(name, Box::new(Cursor::new(bytes.into())), Resume::default())

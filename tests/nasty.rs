@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::io::{self, Cursor, Read};
 use std::time::{Duration, Instant};
 
-use paraplanner::ingest::files::{Email, Item, Located, Resume, html_to_text, open, parse_mail};
+use paraplanner::html::html_to_text;
+use paraplanner::ingest::files::{Email, Item, Located, Resume, open, parse_mail};
 
 fn mail(raw: impl AsRef<[u8]>) -> Email {
     parse_mail(raw.as_ref(), None).expect("a mail")

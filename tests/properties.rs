@@ -2,7 +2,8 @@
 
 use std::io::Cursor;
 
-use paraplanner::ingest::files::{Item, Located, Resume, html_to_text, open, parse_mail, sanitise};
+use paraplanner::html::{html_to_text, sanitise};
+use paraplanner::ingest::files::{Item, Located, Resume, open, parse_mail};
 use paraplanner::retrieval::{chunk, clean};
 use proptest::prelude::*;
 

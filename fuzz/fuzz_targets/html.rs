@@ -2,7 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use paraplanner::ingest::files::{html_to_text, sanitise};
+use paraplanner::html::{html_to_text, sanitise};
+
 
 fuzz_target!(|raw: &[u8]| {
     let html = String::from_utf8_lossy(raw);

@@ -118,7 +118,7 @@ impl Citations {
         match text.rfind(['.', '!', '?', '\n']) {
             // The full stop before a citation still belongs to its claim.
             Some(end) if !text[end + 1..].trim().is_empty() => {
-                self.sentence = text[end + 1..].to_owned()
+                text[end + 1..].clone_into(&mut self.sentence);
             }
             _ => self.sentence.push_str(&text),
         }

@@ -3,6 +3,7 @@
 //! Never a paraphrase, never a joined quote, and it says what it is. A request to act is refused
 //! with the reason.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
@@ -125,12 +126,16 @@ async fn quotes(app: &App, scope: UserScope, question: &str, sink: &Sink) -> Res
     let mut dropped = 0;
     for sentence in choose(sentences) {
         let hit = sentence.hit;
-        if !texts.contains_key(&hit.source_id) {
-            let text = book::source_text(&mut tx, hit.kind, hit.source_id).await?;
-            texts.insert(hit.source_id, text);
-        }
-        let stored = texts.get(&hit.source_id).and_then(Option::as_deref);
-        let Some(quote) = stored.and_then(|text| cite::verified(text, &sentence.text)) else {
+        let stored = match texts.entry(hit.source_id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                place.insert(book::source_text(&mut tx, hit.kind, hit.source_id).await?)
+            }
+        };
+        let Some(quote) = stored
+            .as_deref()
+            .and_then(|text| cite::verified(text, &sentence.text))
+        else {
             dropped += 1;
             continue;
         };

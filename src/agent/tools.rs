@@ -29,7 +29,7 @@ struct Search {
     after: Option<String>,
     /// Only what happened before this day, as YYYY-MM-DD; null for no limit.
     before: Option<String>,
-    /// Only what this contact took part in (an id from find_contacts); null for everybody.
+    /// Only what this contact took part in (an id that `find_contacts` gave); null for everybody.
     contact_id: Option<String>,
 }
 
@@ -253,7 +253,7 @@ async fn get_email(
     let email = book::find_email(&mut tx, id(&asked.id)?)
         .await?
         .ok_or_else(|| ToolError::Wrong("there is no mail with this id".to_owned()))?;
-    Ok(vec![show_email(email, sources)])
+    Ok(vec![show_email(&email, sources)])
 }
 
 async fn get_thread(
@@ -270,14 +270,14 @@ async fn get_thread(
         ));
     }
     Ok(mails
-        .into_iter()
+        .iter()
         .map(|email| show_email(email, sources))
         .collect())
 }
 
-fn show_email(email: book::Email, sources: &mut Sources) -> Value {
+fn show_email(email: &book::Email, sources: &mut Sources) -> Value {
     // A thread shows each mail's own words; the quoted copies are in the others.
-    let text: String = retrieval::fresh_segments(&email.text)
+    let text: String = retrieval::clean::fresh_segments(&email.text)
         .into_iter()
         .filter_map(|range| email.text.get(range))
         .collect::<Vec<_>>()

@@ -37,7 +37,7 @@ pub struct NewEmail {
     pub sent_at: Option<DateTime<Utc>>,
     pub text: String,
     pub html: Option<String>,
-    /// List of {name, content_type, size}.
+    /// List of `{name, content_type, size}`.
     pub attachments: Value,
 }
 

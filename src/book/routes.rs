@@ -38,7 +38,7 @@ struct EmailBody {
     text: String,
     /// Sanitised; loads nothing.
     html: Option<String>,
-    /// List of {name, content_type, size}.
+    /// List of `{name, content_type, size}`.
     attachments: Value,
 }
 

@@ -423,7 +423,7 @@ pub struct Contact {
     pub addresses: Vec<String>,
     pub birthday: Option<String>,
     pub notes: String,
-    /// List of {label, value}.
+    /// List of `{label, value}`.
     pub extra: Value,
     /// The record as lines of text: what citations quote.
     pub text: String,
@@ -513,7 +513,7 @@ pub struct Event {
     pub start_date: Option<NaiveDate>,
     pub time_zone: Option<String>,
     pub organiser: Option<Value>,
-    /// List of {name, address, status}.
+    /// List of `{name, address, status}`.
     pub attendees: Value,
     pub status: Option<String>,
     pub recurrence: Option<String>,

@@ -94,13 +94,13 @@ struct Answer {
     mode: Mode,
     text: String,
     citations: Vec<Citation>,
-    /// List of {name, input, output, ok}.
+    /// List of `{name, input, output, ok}`.
     tool_calls: Vec<Value>,
     /// What the assistant asks leave for; always empty while it can only read.
     approvals: Vec<Value>,
-    /// List of {code, text}.
+    /// List of `{code, text}`.
     warnings: Vec<Value>,
-    /// {input_tokens, output_tokens} as the model server told them.
+    /// `{input_tokens, output_tokens}` as the model server told them.
     usage: Option<Value>,
 }
 

@@ -29,9 +29,9 @@ pub(super) struct Message {
     pub text: String,
     /// As `data-citation` has them.
     pub citations: Value,
-    /// List of {name, input, output, ok}.
+    /// List of `{name, input, output, ok}`.
     pub tool_calls: Value,
-    /// List of {code, text}.
+    /// List of `{code, text}`.
     pub warnings: Value,
     pub usage: Option<Value>,
     /// False for an answer that was cut off.

@@ -128,7 +128,7 @@ impl Config {
     pub fn origins(public_url: &Url, frontend_url: &Url) -> BTreeSet<String> {
         [public_url, frontend_url]
             .into_iter()
-            .map(|url| url.origin())
+            .map(Url::origin)
             .filter(Origin::is_tuple)
             .map(|origin| origin.ascii_serialization())
             .collect()

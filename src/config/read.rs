@@ -504,7 +504,6 @@ impl Reader<'_> {
     }
 }
 
-#[expect(clippy::expect_used, reason = "a literal")]
 fn public_model_api() -> Url {
     Url::parse("https://api.openai.com/v1").expect("a literal URL")
 }

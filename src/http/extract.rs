@@ -39,7 +39,6 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
-        #[expect(clippy::disallowed_types, reason = "the one use of axum's Json")]
         axum::Json(self.0).into_response()
     }
 }
@@ -156,7 +155,7 @@ impl<S: Send + Sync> FromRequestParts<S> for CurrentUser {
         parts
             .extensions
             .get::<UserScope>()
-            .cloned()
+            .copied()
             .map(Self)
             .ok_or_else(Problem::unauthenticated)
     }

@@ -48,6 +48,7 @@ struct Connection {
 }
 
 /// Which ways to sign in this server offers.
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the JSON")]
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Options {
     /// The demo advisor: `POST /api/auth/demo`.

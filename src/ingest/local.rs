@@ -24,7 +24,7 @@ pub struct FileReport {
     pub name: String,
     pub imported: u64,
     pub unchanged: u64,
-    /// List of {position, reason}.
+    /// List of `{position, reason}`.
     pub unreadable: Vec<Value>,
 }
 

@@ -81,10 +81,9 @@ fn counted(app: &App, stream: ChatStream, started: Instant) -> ChatStream {
             }))) => count
                 .metrics
                 .model_tokens(*prompt_tokens, *completion_tokens),
-            Some(Ok(_)) => {}
             Some(Err(error)) => count.outcome = error.kind.label(),
             None if count.outcome == "stopped" => count.outcome = "ok",
-            None => {}
+            Some(Ok(_)) | None => {}
         }
         std::future::ready(item)
     }))

@@ -54,11 +54,11 @@ pub fn router() -> Router<App> {
     FILES
         .iter()
         .fold(Router::new(), |router, (path, kind, content)| {
-            router.route(path, get(move || file(kind, content)))
+            router.route(path, get(async move || file(kind, content)))
         })
 }
 
-async fn file(kind: &'static str, content: &'static str) -> impl IntoResponse {
+fn file(kind: &'static str, content: &'static str) -> impl IntoResponse {
     let headers = AppendHeaders([
         (CONTENT_TYPE, HeaderValue::from_static(kind)),
         (CONTENT_SECURITY_POLICY, POLICY),

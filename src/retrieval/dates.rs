@@ -158,6 +158,10 @@ mod tests {
         })
     }
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "the shape of what it is compared with"
+    )]
     fn period(from: &str, until: &str) -> Option<(String, String)> {
         Some((from.to_owned(), until.to_owned()))
     }

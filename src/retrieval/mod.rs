@@ -8,7 +8,7 @@
 
 pub mod chunk;
 pub mod cite;
-mod clean;
+pub mod clean;
 mod dates;
 mod embed;
 mod index;
@@ -17,7 +17,6 @@ pub mod routes;
 mod search;
 mod store;
 
-pub use clean::fresh_segments;
 pub use embed::Embed;
 pub use index::{Passage, Searchable, passages, store_passages};
 pub use question::topic_of;

@@ -52,7 +52,6 @@ impl Drop for InProgress {
 impl Metrics {
     /// # Panics
     /// When two metrics share a name or a name is malformed: a mistake in this file, found by any test.
-    #[expect(clippy::expect_used, reason = "the names are literals in this file")]
     pub fn new() -> Self {
         let registry = Registry::new();
         let register = |collector: Box<dyn Collector>| {
