@@ -584,8 +584,8 @@ mod tests {
         for (name, value) in [
             ("PORT", "70000"),
             ("BIND_ADDRESS", "everywhere"),
-            ("PUBLIC_URL", "planner.example.com"),
-            ("PUBLIC_URL", "https://planner.example.com/path"),
+            ("PUBLIC_URL", "desk.example.org"),
+            ("PUBLIC_URL", "https://desk.example.org/path"),
             ("APP_ENV", "staging"),
             ("DATABASE_URL", "mysql://somewhere"),
             ("WORKER_MAX_CONCURRENT", "0"),
@@ -603,7 +603,8 @@ mod tests {
             assert_eq!(invalid.len(), 1, "{name}");
             let line = invalid[0].to_string();
             assert!(line.starts_with(name) && !line.contains('\n'), "{line}");
-            assert!(!line.contains(value), "{line}");
+            // Short values may stand in the explanation by chance.
+            assert!(value.len() < 4 || !line.contains(value), "{line}");
         }
     }
 
