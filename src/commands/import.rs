@@ -16,6 +16,7 @@ use crate::state::App;
 
 /// Unreadable items that are printed; the count tells of the rest.
 const SHOWN: usize = 20;
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Imports, prints what became of each file, and waits until everything can be found by meaning too.
 pub async fn run(config: Config, files: Vec<PathBuf>, user: &str) -> anyhow::Result<ExitCode> {
@@ -83,7 +84,11 @@ fn print(report: &FileReport, elapsed: Duration) {
 }
 
 /// Words can be searched already; this waits for the vectors, which the embedder makes meanwhile.
+///
+/// When nothing moves for a while (the embedding server is away), it says so and leaves the rest to
+/// the next start: nothing is lost.
 async fn wait_for_vectors(app: &App, scope: &UserScope) -> anyhow::Result<()> {
+    let mut last = (i64::MAX, Instant::now());
     loop {
         let mut tx = scope.begin(&app.pool).await?;
         let status = retrieval::index_status(&mut tx).await?;
@@ -91,6 +96,17 @@ async fn wait_for_vectors(app: &App, scope: &UserScope) -> anyhow::Result<()> {
         if status.waiting == 0 {
             clear_progress();
             println!("{} passages can be searched", status.total);
+            return Ok(());
+        }
+        if status.waiting < last.0 {
+            last = (status.waiting, Instant::now());
+        }
+        if last.1.elapsed() > PATIENCE {
+            clear_progress();
+            println!(
+                "{} of {} passages can be searched by words only for now: the embedding model does not answer",
+                status.waiting, status.total
+            );
             return Ok(());
         }
         show_progress(&format!(

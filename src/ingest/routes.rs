@@ -1,7 +1,7 @@
 //! `/api/ingest`: files in, and how far the import is.
 
 use axum::extract::multipart::{Field, Multipart, MultipartError};
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::{Extension, RequestExt as _};
@@ -33,7 +33,10 @@ pub fn router() -> OpenApiRouter<App> {
 
 /// Uploads take as long as the client's line needs, so they stand outside of the reply timeout.
 pub fn upload_router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(upload))
+    OpenApiRouter::new()
+        .routes(routes!(upload))
+        // axum's own limit is for what is held in memory; this is streamed, and counted as it comes.
+        .layer(DefaultBodyLimit::disable())
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -73,17 +76,42 @@ async fn upload(
         .extract()
         .await
         .map_err(|_| Problem::malformed("the form has no boundary"))?;
-    // Whatever ends this request early, the sweep that is queued first removes what it left.
-    let mut received = Vec::new();
-    match receive(&app, &scope, form, &mut received).await {
-        Ok(()) => queue(&app, &scope, &received, &request_id).await,
-        Err(problem) => {
-            let ids: Vec<_> = received.iter().map(|(id, _)| *id).collect();
-            let mut tx = scope.begin(&app.pool).await?;
-            store::discard(&mut tx, &ids).await?;
-            tx.commit().await?;
-            Err(problem)
+    let mut received = Received {
+        app: app.clone(),
+        scope,
+        files: Vec::new(),
+    };
+    receive(&app, &scope, form, &mut received.files).await?;
+    let queued = queue(&app, &scope, &received.files, &request_id).await?;
+    received.files.clear();
+    Ok(queued)
+}
+
+/// Files that have arrived without a task. Dropped so, by an error or because the client left, they
+/// are removed; what a crash leaves, the sweep finds.
+struct Received {
+    app: App,
+    scope: UserScope,
+    files: Vec<(Uuid, i64)>,
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        if self.files.is_empty() {
+            return;
         }
+        let ids: Vec<_> = self.files.iter().map(|(id, _)| *id).collect();
+        let (app, scope) = (self.app.clone(), self.scope);
+        self.app.background.spawn(async move {
+            let removed = async {
+                let mut tx = scope.begin(&app.pool).await?;
+                store::discard(&mut tx, &ids).await?;
+                tx.commit().await
+            };
+            if let Err(error) = removed.await {
+                tracing::warn!(%error, "an abandoned upload is left for the sweep");
+            }
+        });
     }
 }
 
