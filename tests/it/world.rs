@@ -99,6 +99,11 @@ impl World {
         &self.running.app
     }
 
+    /// With the rights of a superuser, for looking behind the program's back.
+    pub fn database_url(&self) -> url::Url {
+        self.database.url()
+    }
+
     /// What browsers call this server's origin.
     pub fn origin(&self) -> String {
         self.app().public_url.origin().ascii_serialization()
