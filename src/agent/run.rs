@@ -153,7 +153,7 @@ impl Run<'_> {
             calls.iter_mut().for_each(mend_call);
             messages.push(Message::Assistant {
                 text,
-                tool_calls: calls.clone(),
+                tool_calls: calls.iter().map(told_back).collect(),
             });
             for call in calls {
                 let content = self.call(&call).await?;
@@ -312,7 +312,16 @@ impl Run<'_> {
     }
 }
 
-/// A call as it may be told back to the server: valid JSON arguments, a legal name.
+/// A call as it may be told back to the server: strict ones refuse arguments that are no JSON.
+fn told_back(call: &ToolCall) -> ToolCall {
+    let mut call = call.clone();
+    if serde_json::from_str::<serde::de::IgnoredAny>(&call.arguments).is_err() {
+        "{}".clone_into(&mut call.arguments);
+    }
+    call
+}
+
+/// No arguments are an empty object, and the name is a legal one.
 fn mend_call(call: &mut ToolCall) {
     if call.arguments.trim().is_empty() {
         "{}".clone_into(&mut call.arguments);

@@ -1,0 +1,22 @@
+//! The program over real HTTP against a real database: each module is a part of the API, each test a
+//! sentence about behaviour. Begin with `world.rs`; `model.rs` is the other end of the model's wire.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a test ends where something unforeseen happens, and stands outside of the program's one clock and client"
+)]
+
+mod assistant;
+mod bad_input;
+mod chat;
+mod client;
+mod files;
+mod import;
+mod isolation;
+mod model;
+mod operations;
+mod process;
+mod server;
+mod world;

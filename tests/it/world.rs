@@ -1,0 +1,145 @@
+//! A running program of one test's own: its database, port 0, and the advisors who use it.
+//!
+//! The world accuses when it ends: a failed task, a caught panic or a 500 fails the test, whatever
+//! the test itself looked at.
+
+use std::time::Duration;
+
+use paraplanner::app::{self, Running};
+use paraplanner::config::{Config, Source};
+use paraplanner::state::App;
+use tokio::net::TcpListener;
+
+use crate::client::{Advisor, Reply};
+use crate::model::Model;
+use crate::server::TestDatabase;
+
+/// All waiting has this one end.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Asks until there is something; panics with `what` when there never is.
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let waiting = async {
+        loop {
+            if let Some(found) = ask().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    match tokio::time::timeout(LIMIT, waiting).await {
+        Ok(found) => found,
+        Err(_) => panic!("waited in vain: {what}"),
+    }
+}
+
+/// The client that all tests use; the provider of TLS is asked for even where nothing is encrypted.
+pub fn http() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(LIMIT)
+        .build()
+        .unwrap()
+}
+
+pub struct World {
+    pub url: String,
+    pub http: reqwest::Client,
+    running: Running,
+    database: TestDatabase,
+}
+
+impl World {
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// Answers come from this model, embeddings from the built-in one.
+    pub async fn with_model(model: &Model) -> Self {
+        Self::with(&[
+            ("OPENAI_BASE_URL", &model.base_url),
+            ("OPENAI_API_KEY", crate::model::KEY),
+            ("OPENAI_CHAT_MODEL", crate::model::NAME),
+            ("OPENAI_EMBEDDING_MODEL", "built-in"),
+        ])
+        .await
+    }
+
+    pub async fn with(settings: &[(&str, &str)]) -> Self {
+        let database = TestDatabase::create().await;
+        let url = database.url();
+        let source = Source::of(
+            [
+                ("DATABASE_URL", url.as_str()),
+                ("DATABASE_MAX_CONNECTIONS", "4"),
+                ("DEMO_MODE", "true"),
+            ]
+            .iter()
+            .chain(settings)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        let config = Config::read(&source).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let running = app::start(config, listener).await.unwrap();
+        let world = Self {
+            url: format!("http://{}", running.address),
+            http: http(),
+            running,
+            database,
+        };
+        eventually("the worker joins", async || {
+            (world.get("/ready").await.status == 200).then_some(())
+        })
+        .await;
+        world
+    }
+
+    pub const fn app(&self) -> &App {
+        &self.running.app
+    }
+
+    /// With the rights of a superuser, for looking behind the program's back.
+    pub fn database_url(&self) -> url::Url {
+        self.database.url()
+    }
+
+    /// What browsers call this server's origin.
+    pub fn origin(&self) -> String {
+        self.app().public_url.origin().ascii_serialization()
+    }
+
+    /// Without a session.
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send(self.http.get(format!("{}{path}", self.url))).await
+    }
+
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Reply {
+        Reply::read(request.send().await.unwrap()).await
+    }
+
+    /// Signed in, with an empty book.
+    pub async fn advisor(&self, name: &str) -> Advisor {
+        Advisor::sign_in(&self.url, &self.origin(), &self.http, &format!("{name}@example.com")).await
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.app().stopping.cancel();
+        if std::thread::panicking() {
+            return;
+        }
+        let failed = self.database.failed_tasks();
+        assert!(failed.is_empty(), "tasks failed: {failed:?}");
+        let metrics = self.app().metrics.text().unwrap();
+        let accusing: Vec<&str> = metrics
+            .lines()
+            .filter(|line| {
+                line.contains("status=\"500\"")
+                    || (line.starts_with("paraplanner_panics_total") && !line.ends_with(" 0"))
+            })
+            .collect();
+        assert!(accusing.is_empty(), "something broke inside: {accusing:?}");
+    }
+}
