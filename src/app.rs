@@ -85,7 +85,7 @@ fn router(app: &App) -> anyhow::Result<Router> {
     let frontend = app.frontend_url.origin().ascii_serialization();
     let cors = CorsLayer::new()
         .allow_origin(AllowOrigin::list([
-            HeaderValue::from_str(&frontend).context("FRONTEND_URL as a header value")?,
+            HeaderValue::from_str(&frontend).context("FRONTEND_URL as a header value")?
         ]))
         .allow_credentials(true)
         .allow_methods([

@@ -30,13 +30,31 @@ async fn an_answers_quotes_stand_in_their_sources() {
         assert!(!citations.is_empty(), "{question}: {}", answer.text());
         for (place, citation) in citations.iter().enumerate() {
             assert_eq!(citation["index"], place + 1);
-            assert!(answer.text().contains(&format!("[{}]", place + 1)), "{}", answer.text());
+            assert!(
+                answer.text().contains(&format!("[{}]", place + 1)),
+                "{}",
+                answer.text()
+            );
             let kind = citation["kind"].as_str().unwrap();
-            let source = alex.source(kind, citation["source_id"].as_str().unwrap()).await;
-            let stored = source.get("text").map_or_else(|| source.to_string(), |text| text.as_str().unwrap().to_owned());
+            let source = alex
+                .source(kind, citation["source_id"].as_str().unwrap())
+                .await;
+            let stored = source.get("text").map_or_else(
+                || source.to_string(),
+                |text| text.as_str().unwrap().to_owned(),
+            );
             let quote = squeezed(citation["quote"].as_str().unwrap());
-            assert!(kind == "event" || kind == "contact" || squeezed(&stored).contains(&quote), "{quote} not in {stored}");
-            assert_eq!(citation["url"], format!("/#/sources/{kind}/{}", citation["source_id"].as_str().unwrap()));
+            assert!(
+                kind == "event" || kind == "contact" || squeezed(&stored).contains(&quote),
+                "{quote} not in {stored}"
+            );
+            assert_eq!(
+                citation["url"],
+                format!(
+                    "/#/sources/{kind}/{}",
+                    citation["source_id"].as_str().unwrap()
+                )
+            );
         }
     }
 }
@@ -53,10 +71,19 @@ async fn the_stream_is_that_of_the_protocol() {
 
     let types = answer.types();
     assert_eq!(types[..3], ["start", "start-step", "text-start"]);
-    assert_eq!(types[types.len() - 3..], ["text-end", "finish-step", "finish"]);
+    assert_eq!(
+        types[types.len() - 3..],
+        ["text-end", "finish-step", "finish"]
+    );
     assert!(answer.done, "the last event is [DONE]");
-    assert_eq!(answer.of_type("source-document").len(), answer.citations().len());
-    assert_eq!(answer.of_type("text-start").len(), answer.of_type("text-end").len());
+    assert_eq!(
+        answer.of_type("source-document").len(),
+        answer.citations().len()
+    );
+    assert_eq!(
+        answer.of_type("text-start").len(),
+        answer.of_type("text-end").len()
+    );
     assert!(answer.text().contains(BASEBALL));
 
     let kept = alex.messages(answer.conversation()).await;
@@ -67,12 +94,24 @@ async fn the_stream_is_that_of_the_protocol() {
 async fn what_is_not_in_the_book_is_cited_by_nothing() {
     let world = World::start().await;
     let alex = alex_with_a_book(&world).await;
-    let answer = alex.ask("What is the boiling point of tungsten hexafluoride?").await;
+    let answer = alex
+        .ask("What is the boiling point of tungsten hexafluoride?")
+        .await;
     assert!(answer.citations().is_empty(), "{}", answer.text());
-    assert!(answer.text().contains("no passage in your book"), "{}", answer.text());
+    assert!(
+        answer.text().contains("no passage in your book"),
+        "{}",
+        answer.text()
+    );
 
     let empty = world.advisor("empty").await;
-    assert!(empty.ask("Who plays baseball?").await.citations().is_empty());
+    assert!(
+        empty
+            .ask("Who plays baseball?")
+            .await
+            .citations()
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -81,7 +120,11 @@ async fn a_request_to_act_is_refused_with_the_reason() {
     let alex = alex_with_a_book(&world).await;
     let answer = alex.ask("Schedule a meeting with Sara next week").await;
     assert!(answer.citations().is_empty());
-    assert!(answer.text().contains("can't act on requests"), "{}", answer.text());
+    assert!(
+        answer.text().contains("can't act on requests"),
+        "{}",
+        answer.text()
+    );
 }
 
 #[tokio::test]
@@ -90,29 +133,50 @@ async fn a_conversation_is_kept_renamed_and_deleted() {
     let alex = alex_with_a_book(&world).await;
     let first = alex.ask("Who plays baseball?").await;
     let conversation = first.conversation().to_owned();
-    let second = alex.chat(&json!({"message": "And who sells shares?", "conversation_id": conversation})).await;
+    let second = alex
+        .chat(&json!({"message": "And who sells shares?", "conversation_id": conversation}))
+        .await;
     assert_eq!(second.conversation(), conversation);
 
     let kept = alex.messages(&conversation).await;
-    let said: Vec<_> = kept.iter().map(|message| message["role"].as_str().unwrap()).collect();
+    let said: Vec<_> = kept
+        .iter()
+        .map(|message| message["role"].as_str().unwrap())
+        .collect();
     assert_eq!(said, ["user", "assistant", "user", "assistant"]);
     assert_eq!(kept[0]["text"], "Who plays baseball?");
     assert_eq!(kept[1]["text"], first.text());
-    assert_eq!(kept[1]["citations"].as_array().unwrap().len(), first.citations().len());
+    assert_eq!(
+        kept[1]["citations"].as_array().unwrap().len(),
+        first.citations().len()
+    );
     assert_eq!(kept[1]["complete"], true);
 
     let path = format!("/api/conversations/{conversation}");
-    let renamed = alex.send(Method::PATCH, &path, Some(&json!({"title": " Hawks "}))).await.ok();
+    let renamed = alex
+        .send(Method::PATCH, &path, Some(&json!({"title": " Hawks "})))
+        .await
+        .ok();
     assert_eq!(renamed["title"], "Hawks");
     let listed = alex.get("/api/conversations").await.ok();
     assert_eq!(listed["items"][0]["title"], "Hawks");
     for title in ["", "  ", &"x".repeat(201)] {
-        assert_eq!(alex.send(Method::PATCH, &path, Some(&json!({"title": title}))).await.status, 422);
+        assert_eq!(
+            alex.send(Method::PATCH, &path, Some(&json!({"title": title})))
+                .await
+                .status,
+            422
+        );
     }
     assert_eq!(alex.send(Method::DELETE, &path, None).await.status, 204);
     assert_eq!(alex.send(Method::DELETE, &path, None).await.status, 404);
     assert_eq!(alex.get(&path).await.status, 404);
-    let gone = alex.post("/api/chat/stream", &json!({"message": "Still there?", "conversation_id": conversation})).await;
+    let gone = alex
+        .post(
+            "/api/chat/stream",
+            &json!({"message": "Still there?", "conversation_id": conversation}),
+        )
+        .await;
     assert_eq!(gone.status, 404);
 }
 
@@ -139,9 +203,18 @@ async fn without_streaming_the_answer_is_the_same() {
     let world = World::start().await;
     let alex = alex_with_a_book(&world).await;
     let streamed = alex.ask("Who plays baseball?").await;
-    let whole = alex.post("/api/chat/message", &json!({"message": "Who plays baseball?"})).await.ok();
+    let whole = alex
+        .post(
+            "/api/chat/message",
+            &json!({"message": "Who plays baseball?"}),
+        )
+        .await
+        .ok();
     assert_eq!(whole["text"], streamed.text());
-    assert_eq!(whole["citations"].as_array().unwrap().len(), streamed.citations().len());
+    assert_eq!(
+        whole["citations"].as_array().unwrap().len(),
+        streamed.citations().len()
+    );
     assert_eq!(whole["mode"], "extractive");
     assert_eq!(whole["approvals"], json!([]));
 }

@@ -39,7 +39,12 @@ impl Reply {
     /// The JSON of a success.
     #[track_caller]
     pub fn ok(&self) -> Value {
-        assert!((200..300).contains(&self.status), "{}: {}", self.status, self.text());
+        assert!(
+            (200..300).contains(&self.status),
+            "{}: {}",
+            self.status,
+            self.text()
+        );
         self.json()
     }
 
@@ -48,11 +53,22 @@ impl Reply {
     pub fn problem(&self) -> Value {
         let at = format!("{}: {}", self.status, self.text());
         assert!((400..600).contains(&self.status), "{at}");
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{at}");
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{at}"
+        );
         let body = self.json();
         assert_eq!(body["status"], self.status, "{at}");
-        assert!(body["type"].is_string() && body["title"].is_string(), "{at}");
-        assert_eq!(body["request_id"].as_str(), self.header("x-request-id"), "{at}");
+        assert!(
+            body["type"].is_string() && body["title"].is_string(),
+            "{at}"
+        );
+        assert_eq!(
+            body["request_id"].as_str(),
+            self.header("x-request-id"),
+            "{at}"
+        );
         body
     }
 }
@@ -112,29 +128,47 @@ impl Answer {
         let done = data.pop_if(|last| last.trim() == "[DONE]").is_some();
         Self {
             headers,
-            chunks: data.iter().map(|text| serde_json::from_str(text).unwrap()).collect(),
+            chunks: data
+                .iter()
+                .map(|text| serde_json::from_str(text).unwrap())
+                .collect(),
             done,
         }
     }
 
     pub fn types(&self) -> Vec<&str> {
-        self.chunks.iter().filter_map(|chunk| chunk["type"].as_str()).collect()
+        self.chunks
+            .iter()
+            .filter_map(|chunk| chunk["type"].as_str())
+            .collect()
     }
 
     pub fn of_type(&self, kind: &str) -> Vec<&Value> {
-        self.chunks.iter().filter(|chunk| chunk["type"] == kind).collect()
+        self.chunks
+            .iter()
+            .filter(|chunk| chunk["type"] == kind)
+            .collect()
     }
 
     pub fn text(&self) -> String {
-        self.of_type("text-delta").iter().filter_map(|chunk| chunk["delta"].as_str()).collect()
+        self.of_type("text-delta")
+            .iter()
+            .filter_map(|chunk| chunk["delta"].as_str())
+            .collect()
     }
 
     pub fn citations(&self) -> Vec<&Value> {
-        self.of_type("data-citation").into_iter().map(|chunk| &chunk["data"]).collect()
+        self.of_type("data-citation")
+            .into_iter()
+            .map(|chunk| &chunk["data"])
+            .collect()
     }
 
     pub fn warnings(&self) -> Vec<&str> {
-        self.of_type("data-warning").iter().filter_map(|chunk| chunk["data"]["code"].as_str()).collect()
+        self.of_type("data-warning")
+            .iter()
+            .filter_map(|chunk| chunk["data"]["code"].as_str())
+            .collect()
     }
 
     pub fn error(&self) -> Option<&str> {
@@ -142,7 +176,9 @@ impl Answer {
     }
 
     pub fn conversation(&self) -> &str {
-        self.chunks[0]["messageMetadata"]["conversation_id"].as_str().unwrap()
+        self.chunks[0]["messageMetadata"]["conversation_id"]
+            .as_str()
+            .unwrap()
     }
 }
 
@@ -166,7 +202,10 @@ impl Advisor {
         let reply = Reply::read(response).await;
         assert_eq!(reply.ok()["email"], email);
         let set = reply.header(SET_COOKIE.as_str()).unwrap();
-        assert!(set.contains("HttpOnly") && set.contains("SameSite=Lax") && set.contains("Path=/"), "{set}");
+        assert!(
+            set.contains("HttpOnly") && set.contains("SameSite=Lax") && set.contains("Path=/"),
+            "{set}"
+        );
         Self {
             base: base.to_owned(),
             origin: origin.to_owned(),
@@ -218,7 +257,11 @@ impl Advisor {
     pub async fn ended(&self, task_id: &str) -> Value {
         eventually("the task ends", async || {
             let task = self.get(&format!("/api/tasks/{task_id}")).await.ok();
-            matches!(task["state"].as_str(), Some("done" | "failed" | "cancelled")).then_some(task)
+            matches!(
+                task["state"].as_str(),
+                Some("done" | "failed" | "cancelled")
+            )
+            .then_some(task)
         })
         .await
     }
@@ -241,7 +284,10 @@ impl Advisor {
     }
 
     pub async fn search(&self, query: &str) -> Vec<Value> {
-        let found = self.post("/api/embeddings/search", &json!({"query": query})).await.ok();
+        let found = self
+            .post("/api/embeddings/search", &json!({"query": query}))
+            .await
+            .ok();
         found["items"].as_array().unwrap().clone()
     }
 
@@ -251,14 +297,22 @@ impl Advisor {
     }
 
     pub async fn chat(&self, body: &Value) -> Answer {
-        let response = self.request(Method::POST, "/api/chat/stream").json(body).send().await.unwrap();
+        let response = self
+            .request(Method::POST, "/api/chat/stream")
+            .json(body)
+            .send()
+            .await
+            .unwrap();
         let reply = Reply::read(response).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
         Answer::of(reply.headers.clone(), &reply.text())
     }
 
     pub async fn messages(&self, conversation: &str) -> Vec<Value> {
-        let body = self.get(&format!("/api/conversations/{conversation}")).await.ok();
+        let body = self
+            .get(&format!("/api/conversations/{conversation}"))
+            .await
+            .ok();
         body["messages"].as_array().unwrap().clone()
     }
 
@@ -276,8 +330,9 @@ impl Advisor {
 
 /// For comparing quotes: runs of white space are one blank.
 pub fn squeezed(text: &str) -> String {
-    text.split_whitespace().fold(String::new(), |mut all, word| {
-        let _ = write!(all, "{word} ");
-        all
-    })
+    text.split_whitespace()
+        .fold(String::new(), |mut all, word| {
+            let _ = write!(all, "{word} ");
+            all
+        })
 }

@@ -13,7 +13,12 @@ pub fn mail(id: &str, from: &str, subject: &str, body: &str) -> String {
 pub fn mbox(mails: &[String]) -> String {
     mails
         .iter()
-        .map(|mail| format!("From sara@example.com Mon Nov  2 09:30:00 2026\n{}\n", mail.replace("\r\n", "\n")))
+        .map(|mail| {
+            format!(
+                "From sara@example.com Mon Nov  2 09:30:00 2026\n{}\n",
+                mail.replace("\r\n", "\n")
+            )
+        })
         .collect()
 }
 
@@ -22,7 +27,12 @@ pub const BASEBALL: &str = "My son Tom plays baseball for the Hawks every Saturd
 
 /// What most tests ask about.
 pub fn baseball() -> String {
-    mail("baseball", SARA, "Saturday", &format!("Dear Alex,\r\n\r\n{BASEBALL} Could we meet on Friday instead?\r\n\r\nSara"))
+    mail(
+        "baseball",
+        SARA,
+        "Saturday",
+        &format!("Dear Alex,\r\n\r\n{BASEBALL} Could we meet on Friday instead?\r\n\r\nSara"),
+    )
 }
 
 pub const CARDS: &str = "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:sara\r\nFN:Sara Smith\r\nEMAIL:sara@example.com\r\n\
@@ -37,7 +47,8 @@ END:VCALENDAR\r\n";
 pub const SHEET: &str = "Name,E-mail,Phone,Notes\r\nAnn Lee,ann@example.com,+1 555 0101,Owns a bakery in Dover\r\n\
 Bob Ray,bob@example.com,+1 555 0102,\r\n";
 
-pub const NOTE: &str = "# Planning meeting\n\nGreg wants to sell his AAPL shares before the winter.\n";
+pub const NOTE: &str =
+    "# Planning meeting\n\nGreg wants to sell his AAPL shares before the winter.\n";
 
 pub const PAGE: &str = "<!doctype html><html><head><title>Market letter</title><script>alert(1)</script></head>\
 <body><h1>Market letter</h1><p>Municipal bonds yield four percent this quarter.</p></body></html>";

@@ -9,11 +9,24 @@ use crate::world::World;
 fn every_kind() -> Vec<File> {
     let mails = [
         files::baseball(),
-        files::mail("mortgage", SARA, "Mortgage", "We refinanced the mortgage at five percent."),
+        files::mail(
+            "mortgage",
+            SARA,
+            "Mortgage",
+            "We refinanced the mortgage at five percent.",
+        ),
     ];
     vec![
         File::new("Mail.mbox", files::mbox(&mails)),
-        File::new("one.eml", files::mail("one", "Greg Hill <greg@example.com>", "Boat", "I sold the boat in May.")),
+        File::new(
+            "one.eml",
+            files::mail(
+                "one",
+                "Greg Hill <greg@example.com>",
+                "Boat",
+                "I sold the boat in May.",
+            ),
+        ),
         File::new("Contacts.vcf", CARDS),
         File::new("Calendar.ics", CALENDAR),
         File::new("people.csv", SHEET),
@@ -30,7 +43,12 @@ async fn every_kind_of_file_comes_into_the_book_once() {
     let reports = alex.import(&every_kind()).await;
     let counts: Vec<_> = reports
         .iter()
-        .map(|file| (file["name"].as_str().unwrap(), file["imported"].as_u64().unwrap()))
+        .map(|file| {
+            (
+                file["name"].as_str().unwrap(),
+                file["imported"].as_u64().unwrap(),
+            )
+        })
         .collect();
     assert_eq!(
         counts,
@@ -44,7 +62,10 @@ async fn every_kind_of_file_comes_into_the_book_once() {
             ("letter.html", 1)
         ]
     );
-    assert!(reports.iter().all(|file| file["unreadable_count"] == 0), "{reports:?}");
+    assert!(
+        reports.iter().all(|file| file["unreadable_count"] == 0),
+        "{reports:?}"
+    );
 
     let again = alex.import(&every_kind()).await;
     for (first, second) in reports.iter().zip(&again) {
@@ -65,11 +86,27 @@ async fn what_was_imported_is_found_and_can_be_read() {
     for (question, kind, words) in [
         ("whose child plays baseball", "email", BASEBALL),
         ("Greg's boat", "email", "I sold the boat in May."),
-        ("when does Sara like to be called", "contact", "Prefers to be called in the morning."),
-        ("annual review with Greg", "event", "Bring the pension statements."),
+        (
+            "when does Sara like to be called",
+            "contact",
+            "Prefers to be called in the morning.",
+        ),
+        (
+            "annual review with Greg",
+            "event",
+            "Bring the pension statements.",
+        ),
         ("bakery in Dover", "contact", "Owns a bakery in Dover"),
-        ("selling AAPL shares", "document", "Greg wants to sell his AAPL shares"),
-        ("yield of municipal bonds", "document", "Municipal bonds yield four percent"),
+        (
+            "selling AAPL shares",
+            "document",
+            "Greg wants to sell his AAPL shares",
+        ),
+        (
+            "yield of municipal bonds",
+            "document",
+            "Municipal bonds yield four percent",
+        ),
     ] {
         // Among the first, not the first: ranking is measured elsewhere.
         let hits = alex.search(question).await;
@@ -96,11 +133,17 @@ async fn unreadable_items_are_listed_and_the_rest_is_kept() {
             File::new("cards.vcf", broken_card),
             File::new("report.pdf", "this is no PDF"),
             File::new("empty.txt", ""),
-            File::new("old.doc", b"\xd0\xcf\x11\xe0 an old Office document".as_slice()),
+            File::new(
+                "old.doc",
+                b"\xd0\xcf\x11\xe0 an old Office document".as_slice(),
+            ),
             File::new("good.md", NOTE),
         ])
         .await;
-    let imported: Vec<_> = reports.iter().map(|file| file["imported"].as_u64().unwrap()).collect();
+    let imported: Vec<_> = reports
+        .iter()
+        .map(|file| file["imported"].as_u64().unwrap())
+        .collect();
     assert_eq!(imported, [2, 0, 0, 0, 1]);
     for report in &reports[..4] {
         assert_eq!(report["unreadable_count"], 1, "{report}");
@@ -108,7 +151,10 @@ async fn unreadable_items_are_listed_and_the_rest_is_kept() {
         assert!(!item["position"].as_str().unwrap().is_empty(), "{report}");
         assert!(item["reason"].as_str().unwrap().ends_with('.'), "{report}");
     }
-    assert_eq!(reports[0]["unreadable"][0]["position"], "contact 3 at byte 231");
+    assert_eq!(
+        reports[0]["unreadable"][0]["position"],
+        "contact 3 at byte 231"
+    );
 }
 
 #[tokio::test]
@@ -117,7 +163,10 @@ async fn tasks_are_listed_newest_first_and_page_by_page() {
     let alex = world.advisor("alex").await;
     let mut uploaded = Vec::new();
     for number in 0..3 {
-        let note = File::new("note.md", format!("Note number {number} about the pension."));
+        let note = File::new(
+            "note.md",
+            format!("Note number {number} about the pension."),
+        );
         uploaded.push(alex.upload(&[note]).await);
     }
     for task in &uploaded {
@@ -129,8 +178,16 @@ async fn tasks_are_listed_newest_first_and_page_by_page() {
     let mut path = "/api/tasks?type=import_documents&limit=2".to_owned();
     loop {
         let page = alex.get(&path).await.ok();
-        listed.extend(page["items"].as_array().unwrap().iter().map(|task| task["id"].as_str().unwrap().to_owned()));
-        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        listed.extend(
+            page["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|task| task["id"].as_str().unwrap().to_owned()),
+        );
+        let Some(cursor) = page["next_cursor"].as_str() else {
+            break;
+        };
         path = format!("/api/tasks?type=import_documents&limit=2&cursor={cursor}");
     }
     assert_eq!(listed, uploaded);
@@ -138,7 +195,9 @@ async fn tasks_are_listed_newest_first_and_page_by_page() {
     let ended = alex.get(&format!("/api/tasks/{}", uploaded[0])).await.ok();
     assert_eq!(ended["progress"]["done"], ended["progress"]["total"]);
     for action in ["cancel", "retry"] {
-        let refused = alex.post(&format!("/api/tasks/{}/{action}", uploaded[0]), &json!({})).await;
+        let refused = alex
+            .post(&format!("/api/tasks/{}/{action}", uploaded[0]), &json!({}))
+            .await;
         assert_eq!(refused.status, 409);
         refused.problem();
     }

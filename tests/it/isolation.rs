@@ -30,10 +30,12 @@ pub fn operations() -> Vec<(Method, String)> {
     paths
         .iter()
         .flat_map(|(path, item)| {
-            item.as_object()
-                .unwrap()
-                .keys()
-                .filter_map(|method| Some((Method::from_bytes(method.to_uppercase().as_bytes()).ok()?, path.clone())))
+            item.as_object().unwrap().keys().filter_map(|method| {
+                Some((
+                    Method::from_bytes(method.to_uppercase().as_bytes()).ok()?,
+                    path.clone(),
+                ))
+            })
         })
         .collect()
 }
@@ -53,7 +55,11 @@ impl Belongings {
             .await;
         alex.ended(&task).await;
         alex.indexed().await;
-        let conversation = alex.ask("Who plays baseball?").await.conversation().to_owned();
+        let conversation = alex
+            .ask("Who plays baseball?")
+            .await
+            .conversation()
+            .to_owned();
         let mut all = vec![("/api/tasks/", task), ("/api/conversations/", conversation)];
         for (kind, path, query) in [
             ("email", "/api/emails/", "baseball"),
@@ -61,7 +67,12 @@ impl Belongings {
             ("event", "/api/calendar/", "annual review"),
             ("document", "/api/documents/", "AAPL shares"),
         ] {
-            let hit = alex.search(query).await.into_iter().find(|hit| hit["kind"] == kind).unwrap();
+            let hit = alex
+                .search(query)
+                .await
+                .into_iter()
+                .find(|hit| hit["kind"] == kind)
+                .unwrap();
             all.push((path, hit["source_id"].as_str().unwrap().to_owned()));
         }
         Self(all)
@@ -89,13 +100,32 @@ async fn anothers_id_is_answered_like_no_id_at_all() {
     let belongings = Belongings::of(&alex).await;
     let body = json!({"title": "mine now"});
     let mut swept = 0;
-    for (method, path) in operations().into_iter().filter(|(_, path)| path.contains("{id}")) {
+    for (method, path) in operations()
+        .into_iter()
+        .filter(|(_, path)| path.contains("{id}"))
+    {
         let id = belongings.id_for(&path);
         let sent = (method == Method::PATCH).then_some(&body);
-        let others = sam.send(method.clone(), &path.replace("{id}", id), sent).await;
-        let absent = sam.send(method.clone(), &path.replace("{id}", &Uuid::now_v7().to_string()), sent).await;
-        assert_eq!((others.status, absent.status), (404, 404), "{method} {path}");
-        assert_eq!(without_request_id(&others), without_request_id(&absent), "{method} {path}");
+        let others = sam
+            .send(method.clone(), &path.replace("{id}", id), sent)
+            .await;
+        let absent = sam
+            .send(
+                method.clone(),
+                &path.replace("{id}", &Uuid::now_v7().to_string()),
+                sent,
+            )
+            .await;
+        assert_eq!(
+            (others.status, absent.status),
+            (404, 404),
+            "{method} {path}"
+        );
+        assert_eq!(
+            without_request_id(&others),
+            without_request_id(&absent),
+            "{method} {path}"
+        );
         swept += 1;
     }
     assert!(swept >= 10, "{swept}");
@@ -105,11 +135,21 @@ async fn anothers_id_is_answered_like_no_id_at_all() {
     }
     let conversation = belongings.id_for("/api/conversations/");
     for path in ["/api/chat/stream", "/api/chat/message"] {
-        let reply = sam.post(path, &json!({"message": "What did I say?", "conversation_id": conversation})).await;
+        let reply = sam
+            .post(
+                path,
+                &json!({"message": "What did I say?", "conversation_id": conversation}),
+            )
+            .await;
         assert_eq!(reply.status, 404);
     }
     let contact = belongings.id_for("/api/contacts/");
-    let filtered = sam.post("/api/embeddings/search", &json!({"query": "Sara", "contact_id": contact})).await;
+    let filtered = sam
+        .post(
+            "/api/embeddings/search",
+            &json!({"query": "Sara", "contact_id": contact}),
+        )
+        .await;
     assert_eq!(filtered.status, 404);
 }
 
@@ -120,11 +160,20 @@ async fn lists_and_searches_show_nothing_of_another() {
     let sam = world.advisor("sam").await;
     Belongings::of(&alex).await;
     for path in ["/api/tasks", "/api/contacts", "/api/conversations"] {
-        assert!(!alex.get(path).await.ok()["items"].as_array().unwrap().is_empty(), "{path}");
+        assert!(
+            !alex.get(path).await.ok()["items"]
+                .as_array()
+                .unwrap()
+                .is_empty(),
+            "{path}"
+        );
         assert_eq!(sam.get(path).await.ok()["items"], json!([]), "{path}");
     }
     assert_eq!(sam.search("baseball").await, Vec::<Value>::new());
-    assert_eq!(sam.get("/api/ingest/status").await.ok()["items"][0]["total"], 0);
+    assert_eq!(
+        sam.get("/api/ingest/status").await.ok()["items"][0]["total"],
+        0
+    );
     assert!(sam.ask("Who plays baseball?").await.citations().is_empty());
     // The same file is imported for its new owner, not taken for known.
     let reports = sam.import(&[File::new("meeting.md", NOTE)]).await;
@@ -138,9 +187,21 @@ async fn without_a_session_every_operation_that_is_not_public_is_refused() {
     assert_eq!(alex.get("/api/auth/me").await.status, 200);
     for (method, path) in operations() {
         let operation = format!("{method} {path}");
-        let url = format!("{}{}", world.url, path.replace("{id}", &Uuid::now_v7().to_string()));
-        for cookie in ["", "session=forged", "__Host-session=x; session=; session=\"a\""] {
-            let request = world.http.request(method.clone(), &url).header(ORIGIN, world.origin()).header(COOKIE, cookie);
+        let url = format!(
+            "{}{}",
+            world.url,
+            path.replace("{id}", &Uuid::now_v7().to_string())
+        );
+        for cookie in [
+            "",
+            "session=forged",
+            "__Host-session=x; session=; session=\"a\"",
+        ] {
+            let request = world
+                .http
+                .request(method.clone(), &url)
+                .header(ORIGIN, world.origin())
+                .header(COOKIE, cookie);
             let reply = world.send(request).await;
             if PUBLIC.contains(&operation.as_str()) {
                 assert_ne!(reply.status, 401, "{operation}");
@@ -151,7 +212,12 @@ async fn without_a_session_every_operation_that_is_not_public_is_refused() {
             }
         }
     }
-    assert_eq!(alex.send(Method::POST, "/api/auth/logout", None).await.status, 204);
+    assert_eq!(
+        alex.send(Method::POST, "/api/auth/logout", None)
+            .await
+            .status,
+        204
+    );
     assert_eq!(alex.get("/api/auth/me").await.status, 401);
 }
 
@@ -169,21 +235,43 @@ async fn a_write_from_another_site_is_refused() {
         ours.replace("localhost", "localhost."),
         String::new(),
     ];
-    for (method, path) in operations().into_iter().filter(|(method, _)| *method != Method::GET) {
+    for (method, path) in operations()
+        .into_iter()
+        .filter(|(method, _)| *method != Method::GET)
+    {
         let path = path.replace("{id}", &Uuid::now_v7().to_string());
         for origin in &foreign {
-            let reply = Reply::read(alex.bare(method.clone(), &path).header(ORIGIN, origin).send().await.unwrap()).await;
+            let reply = Reply::read(
+                alex.bare(method.clone(), &path)
+                    .header(ORIGIN, origin)
+                    .send()
+                    .await
+                    .unwrap(),
+            )
+            .await;
             assert_eq!(reply.status, 403, "{method} {path} from {origin:?}");
             reply.problem();
         }
         let unsaid = Reply::read(alex.bare(method.clone(), &path).send().await.unwrap()).await;
         assert_eq!(unsaid.status, 403, "{method} {path} from nowhere");
-        let twice = alex.bare(method.clone(), &path).header(ORIGIN, &ours).header(ORIGIN, "https://evil.example");
-        assert_eq!(Reply::read(twice.send().await.unwrap()).await.status, 403, "{method} {path} from two");
+        let twice = alex
+            .bare(method.clone(), &path)
+            .header(ORIGIN, &ours)
+            .header(ORIGIN, "https://evil.example");
+        assert_eq!(
+            Reply::read(twice.send().await.unwrap()).await.status,
+            403,
+            "{method} {path} from two"
+        );
     }
-    let same = alex.bare(Method::POST, "/api/chat/message").header("sec-fetch-site", "same-origin");
+    let same = alex
+        .bare(Method::POST, "/api/chat/message")
+        .header("sec-fetch-site", "same-origin");
     assert_eq!(Reply::read(same.send().await.unwrap()).await.status, 415);
-    let stranger = world.http.post(format!("{}/api/auth/demo", world.url)).header(ORIGIN, "https://evil.example");
+    let stranger = world
+        .http
+        .post(format!("{}/api/auth/demo", world.url))
+        .header(ORIGIN, "https://evil.example");
     assert_eq!(world.send(stranger).await.status, 403);
     assert_eq!(alex.get("/api/auth/me").await.status, 200);
 }
@@ -194,7 +282,9 @@ async fn the_database_itself_shows_nothing_without_a_user() {
     let alex = world.advisor("alex").await;
     let sam = world.advisor("sam").await;
     Belongings::of(&alex).await;
-    let mut admin = PgConnection::connect(world.database_url().as_str()).await.unwrap();
+    let mut admin = PgConnection::connect(world.database_url().as_str())
+        .await
+        .unwrap();
     let tables: Vec<String> = sqlx::query_scalar(
         "select table_name::text from information_schema.columns
         where table_schema = 'public' and column_name = 'user_id' order by 1",
@@ -203,7 +293,11 @@ async fn the_database_itself_shows_nothing_without_a_user() {
     .await
     .unwrap();
     assert!(tables.len() > 10, "{tables:?}");
-    let sams: Uuid = sam.get("/api/auth/me").await.ok()["id"].as_str().unwrap().parse().unwrap();
+    let sams: Uuid = sam.get("/api/auth/me").await.ok()["id"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
     let pool = &world.app().pool;
     let mut filled = 0;
     // The routing table alone is read before anybody's scope is known.
@@ -211,17 +305,33 @@ async fn the_database_itself_shows_nothing_without_a_user() {
         let rows = format!("select count(*) from {table}");
         let count = |sql: &str| sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(sql.to_owned()));
         filled += i64::from(count(&rows).fetch_one(&mut admin).await.unwrap() > 0);
-        assert_eq!(count(&rows).fetch_one(pool).await.unwrap(), 0, "{table} without a user");
+        assert_eq!(
+            count(&rows).fetch_one(pool).await.unwrap(),
+            0,
+            "{table} without a user"
+        );
         let set = format!("begin; select set_config('app.user_id', '{sams}', true)");
         let mut scoped = pool.begin_with(sqlx::AssertSqlSafe(set)).await.unwrap();
-        assert_eq!(count(&rows).fetch_one(&mut *scoped).await.unwrap(), 0, "{table} as another user");
-        let given = sqlx::query(sqlx::AssertSqlSafe(format!("update {table} set user_id = $1")))
-            .bind(sams)
-            .execute(&mut *scoped)
-            .await;
-        assert!(given.is_err() || given.unwrap().rows_affected() == 0, "{table} was given away");
+        assert_eq!(
+            count(&rows).fetch_one(&mut *scoped).await.unwrap(),
+            0,
+            "{table} as another user"
+        );
+        let given = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "update {table} set user_id = $1"
+        )))
+        .bind(sams)
+        .execute(&mut *scoped)
+        .await;
+        assert!(
+            given.is_err() || given.unwrap().rows_affected() == 0,
+            "{table} was given away"
+        );
     }
     assert!(filled >= 8, "only {filled} tables had rows to hide");
-    let role: String = sqlx::query_scalar("select current_user::text").fetch_one(pool).await.unwrap();
+    let role: String = sqlx::query_scalar("select current_user::text")
+        .fetch_one(pool)
+        .await
+        .unwrap();
     assert_eq!(role, "paraplanner_app");
 }

@@ -99,7 +99,10 @@ impl Model {
     /// The last request's messages.
     pub fn last_messages(&self) -> Vec<Value> {
         let requests = self.requests();
-        requests.last().unwrap()["messages"].as_array().unwrap().clone()
+        requests.last().unwrap()["messages"]
+            .as_array()
+            .unwrap()
+            .clone()
     }
 
     pub fn hung_up(&self) -> usize {
@@ -114,7 +117,10 @@ impl Drop for Model {
         if std::thread::panicking() {
             eprintln!("the model server's complaints: {complaints:?}");
         } else {
-            assert!(complaints.is_empty(), "a strict model server complains: {complaints:?}");
+            assert!(
+                complaints.is_empty(),
+                "a strict model server complains: {complaints:?}"
+            );
         }
     }
 }
@@ -135,7 +141,10 @@ async fn chat(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> 
     match turn {
         Turn::Refuse(status, body) => {
             // At once: the tests don't wait for politeness.
-            let headers = [("content-type", "application/json"), ("retry-after-ms", "1")];
+            let headers = [
+                ("content-type", "application/json"),
+                ("retry-after-ms", "1"),
+            ];
             (StatusCode::from_u16(status).unwrap(), headers, body).into_response()
         }
         Turn::Say(pieces) => {
@@ -228,24 +237,36 @@ impl Drop for Hearing {
     }
 }
 
-fn stream(shared: &Shared, lines: impl Stream<Item = io::Result<String>> + Send + 'static) -> Response {
+fn stream(
+    shared: &Shared,
+    lines: impl Stream<Item = io::Result<String>> + Send + 'static,
+) -> Response {
     let hearing = Hearing {
         shared: Arc::clone(shared),
         ended: false,
     };
-    let lines = futures::stream::unfold((Box::pin(lines), hearing), |(mut lines, mut hearing)| async move {
-        let line = lines.next().await;
-        hearing.ended = !matches!(line, Some(Ok(_)));
-        line.map(|line| (line, (lines, hearing)))
-    });
+    let lines = futures::stream::unfold(
+        (Box::pin(lines), hearing),
+        |(mut lines, mut hearing)| async move {
+            let line = lines.next().await;
+            hearing.ended = !matches!(line, Some(Ok(_)));
+            line.map(|line| (line, (lines, hearing)))
+        },
+    );
     let body = Body::from_stream(lines);
-    let response: Result<Response, Infallible> = Ok(([("content-type", "text/event-stream")], body).into_response());
+    let response: Result<Response, Infallible> =
+        Ok(([("content-type", "text/event-stream")], body).into_response());
     response.unwrap()
 }
 
 /// What the vendor would refuse with a 400 or 401, in words.
 fn check(headers: &HeaderMap, body: &[u8]) -> Result<Value, String> {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let header = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
     if header("authorization") != format!("Bearer {KEY}") {
         return Err("the key is missing or wrong".to_owned());
     }
@@ -253,19 +274,31 @@ fn check(headers: &HeaderMap, body: &[u8]) -> Result<Value, String> {
         return Err("the body is not announced as JSON".to_owned());
     }
     let request: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    only(&request, &["model", "messages", "tools", "stream", "stream_options"])?;
-    if request["model"] != NAME || request["stream"] != true || request["stream_options"]["include_usage"] != true {
+    only(
+        &request,
+        &["model", "messages", "tools", "stream", "stream_options"],
+    )?;
+    if request["model"] != NAME
+        || request["stream"] != true
+        || request["stream_options"]["include_usage"] != true
+    {
         return Err(format!("not the model, or not streamed: {request}"));
     }
     for tool in request["tools"].as_array().into_iter().flatten() {
         only(tool, &["type", "function"])?;
-        only(&tool["function"], &["name", "description", "parameters", "strict"])?;
+        only(
+            &tool["function"],
+            &["name", "description", "parameters", "strict"],
+        )?;
         if tool["function"]["strict"] != true {
             return Err(format!("not strict: {tool}"));
         }
         check_schema(&tool["function"]["parameters"])?;
     }
-    if request.get("tools").is_some_and(|tools| tools.as_array().is_none_or(Vec::is_empty)) {
+    if request
+        .get("tools")
+        .is_some_and(|tools| tools.as_array().is_none_or(Vec::is_empty))
+    {
         return Err("an empty list of tools".to_owned());
     }
     check_messages(request["messages"].as_array().ok_or("no messages")?)?;
@@ -273,7 +306,9 @@ fn check(headers: &HeaderMap, body: &[u8]) -> Result<Value, String> {
 }
 
 fn only(object: &Value, known: &[&str]) -> Result<(), String> {
-    let object = object.as_object().ok_or_else(|| format!("not an object: {object}"))?;
+    let object = object
+        .as_object()
+        .ok_or_else(|| format!("not an object: {object}"))?;
     match object.keys().find(|key| !known.contains(&key.as_str())) {
         Some(unknown) => Err(format!("unknown parameter: {unknown}")),
         None => Ok(()),
@@ -283,14 +318,30 @@ fn only(object: &Value, known: &[&str]) -> Result<(), String> {
 /// Strict mode: every object closed, every property required, only the keywords that are supported.
 fn check_schema(schema: &Value) -> Result<(), String> {
     const KEYWORDS: [&str; 14] = [
-        "type", "properties", "required", "additionalProperties", "description", "enum", "const", "anyOf", "items",
-        "$ref", "$defs", "format", "minimum", "maximum",
+        "type",
+        "properties",
+        "required",
+        "additionalProperties",
+        "description",
+        "enum",
+        "const",
+        "anyOf",
+        "items",
+        "$ref",
+        "$defs",
+        "format",
+        "minimum",
+        "maximum",
     ];
     only(schema, &KEYWORDS)?;
     if let Some(properties) = schema["properties"].as_object() {
         let names: BTreeSet<&str> = properties.keys().map(String::as_str).collect();
-        let required: BTreeSet<&str> =
-            schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: BTreeSet<&str> = schema["required"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         if names != required || schema["additionalProperties"] != false {
             return Err(format!("not a strict schema: {schema}"));
         }
@@ -336,7 +387,10 @@ fn check_messages(messages: &[Value]) -> Result<(), String> {
             "tool" => {
                 only(message, &["role", "content", "tool_call_id"])?;
                 let id = message["tool_call_id"].as_str().unwrap_or_default();
-                let place = open.iter().position(|open| *open == id).ok_or_else(|| format!("a result for no call: {id}"))?;
+                let place = open
+                    .iter()
+                    .position(|open| *open == id)
+                    .ok_or_else(|| format!("a result for no call: {id}"))?;
                 open.remove(place);
             }
             _ => return Err(format!("unexpected role: {message}")),

@@ -18,43 +18,106 @@ async fn metrics_have_closed_labels_whatever_strangers_ask() {
     alex.import(&[File::new("meeting.md", NOTE)]).await;
     alex.indexed().await;
     alex.ask("Who sells AAPL shares?").await;
-    for path in ["/secret-path", "/api/emails/sara-at-example", "/api/tasks/x?state=y", "/.env"] {
+    for path in [
+        "/secret-path",
+        "/api/emails/sara-at-example",
+        "/api/tasks/x?state=y",
+        "/.env",
+    ] {
         alex.get(path).await;
     }
     let odd = Method::from_bytes(b"BREW").unwrap();
-    world.send(world.http.request(odd, format!("{}/health", world.url))).await;
+    world
+        .send(world.http.request(odd, format!("{}/health", world.url)))
+        .await;
 
     let text = world.get("/metrics").await.text();
     for family in [
-        "http_requests_total", "http_request_duration_seconds", "http_requests_in_progress", "panics_total",
-        "search_duration_seconds", "citations_total", "tasks_finished_total", "task_duration_seconds",
-        "tasks_running", "task_leases_lost_total", "imported_items_total", "chunks_embedded_total",
+        "http_requests_total",
+        "http_request_duration_seconds",
+        "http_requests_in_progress",
+        "panics_total",
+        "search_duration_seconds",
+        "citations_total",
+        "tasks_finished_total",
+        "task_duration_seconds",
+        "tasks_running",
+        "task_leases_lost_total",
+        "imported_items_total",
+        "chunks_embedded_total",
     ] {
-        assert!(text.contains(&format!("# TYPE paraplanner_{family} ")), "{family}");
+        assert!(
+            text.contains(&format!("# TYPE paraplanner_{family} ")),
+            "{family}"
+        );
     }
     for leaked in ["secret-path", "sara", ".env", "BREW", "alex@", "AAPL"] {
         assert!(!text.contains(leaked), "{leaked}");
     }
     let mut known: BTreeSet<String> = operations().into_iter().map(|(_, path)| path).collect();
-    known.extend(["unmatched", "/openapi.json", "/docs", "/docs/", "/docs/{file}", "/"].map(str::to_owned));
-    for line in text.lines().filter(|line| line.starts_with("paraplanner_http_requests_total{")) {
-        let label = |name: &str| line.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap();
+    known.extend(
+        [
+            "unmatched",
+            "/openapi.json",
+            "/docs",
+            "/docs/",
+            "/docs/{file}",
+            "/",
+        ]
+        .map(str::to_owned),
+    );
+    for line in text
+        .lines()
+        .filter(|line| line.starts_with("paraplanner_http_requests_total{"))
+    {
+        let label = |name: &str| {
+            line.split(&format!("{name}=\""))
+                .nth(1)
+                .unwrap()
+                .split('"')
+                .next()
+                .unwrap()
+        };
         assert!(known.contains(label("route")), "{line}");
-        assert!(["GET", "POST", "other"].contains(&label("method")), "{line}");
+        assert!(
+            ["GET", "POST", "other"].contains(&label("method")),
+            "{line}"
+        );
     }
-    assert!(text.contains("paraplanner_http_requests_total{method=\"GET\",route=\"unmatched\",status=\"404\"} 2"), "{text}");
+    assert!(
+        text.contains(
+            "paraplanner_http_requests_total{method=\"GET\",route=\"unmatched\",status=\"404\"} 2"
+        ),
+        "{text}"
+    );
     assert!(text.contains("method=\"other\""));
 }
 
 #[tokio::test]
 async fn metrics_ask_for_their_token() {
     let world = World::with(&[("METRICS_TOKEN", "let-me-see")]).await;
-    let ask = |token: &str| world.http.get(format!("{}/metrics", world.url)).header(AUTHORIZATION, token.to_owned());
+    let ask = |token: &str| {
+        world
+            .http
+            .get(format!("{}/metrics", world.url))
+            .header(AUTHORIZATION, token.to_owned())
+    };
     assert_eq!(world.get("/metrics").await.status, 401);
-    for wrong in ["let-me-see", "Bearer let-me-se", "Bearer let-me-see ", "Bearer let-me-see2", "Basic let-me-see", "Bearer"] {
+    for wrong in [
+        "let-me-see",
+        "Bearer let-me-se",
+        "Bearer let-me-see ",
+        "Bearer let-me-see2",
+        "Basic let-me-see",
+        "Bearer",
+    ] {
         let reply = world.send(ask(wrong)).await;
         // Blanks around a header's value are not part of it.
-        let expected = if wrong.trim_end() == "Bearer let-me-see" { 200 } else { 401 };
+        let expected = if wrong.trim_end() == "Bearer let-me-see" {
+            200
+        } else {
+            401
+        };
         assert_eq!(reply.status, expected, "{wrong}");
     }
     assert_eq!(world.send(ask("Bearer let-me-see")).await.status, 200);
@@ -64,12 +127,32 @@ async fn metrics_ask_for_their_token() {
 async fn every_reply_has_its_security_headers_and_request_id() {
     let world = World::start().await;
     let alex = world.advisor("alex").await;
-    for path in ["/health", "/ready", "/api/auth/me", "/api/tasks/x", "/nowhere", "/openapi.json", "/api/tasks?limit=0"] {
+    for path in [
+        "/health",
+        "/ready",
+        "/api/auth/me",
+        "/api/tasks/x",
+        "/nowhere",
+        "/openapi.json",
+        "/api/tasks?limit=0",
+    ] {
         let reply = alex.get(path).await;
-        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{path}");
-        assert_eq!(reply.header("referrer-policy"), Some("no-referrer"), "{path}");
+        assert_eq!(
+            reply.header("x-content-type-options"),
+            Some("nosniff"),
+            "{path}"
+        );
+        assert_eq!(
+            reply.header("referrer-policy"),
+            Some("no-referrer"),
+            "{path}"
+        );
         assert_eq!(reply.header("cache-control"), Some("no-store"), "{path}");
-        assert_eq!(reply.header("content-security-policy"), Some("default-src 'none'; frame-ancestors 'none'"), "{path}");
+        assert_eq!(
+            reply.header("content-security-policy"),
+            Some("default-src 'none'; frame-ancestors 'none'"),
+            "{path}"
+        );
         assert_eq!(reply.header("strict-transport-security"), None);
         assert!(!reply.header("x-request-id").unwrap().is_empty());
     }
@@ -77,7 +160,10 @@ async fn every_reply_has_its_security_headers_and_request_id() {
         let page = world.get(path).await;
         assert_eq!(page.status, 200, "{path}");
         let policy = page.header("content-security-policy").unwrap();
-        assert!(policy.contains("default-src 'none'") && policy.contains("script-src 'self'"), "{policy}");
+        assert!(
+            policy.contains("default-src 'none'") && policy.contains("script-src 'self'"),
+            "{policy}"
+        );
         assert!(!policy.contains("unsafe"), "{policy}");
     }
 }
@@ -86,7 +172,10 @@ async fn every_reply_has_its_security_headers_and_request_id() {
 async fn a_sane_request_id_is_kept_and_another_is_replaced() {
     let world = World::start().await;
     let ask = async |id: &str| {
-        let request = world.http.get(format!("{}/nowhere", world.url)).header("x-request-id", id);
+        let request = world
+            .http
+            .get(format!("{}/nowhere", world.url))
+            .header("x-request-id", id);
         let reply = world.send(request).await;
         reply.problem();
         reply.header("x-request-id").unwrap().to_owned()
@@ -111,15 +200,41 @@ async fn only_the_frontend_may_read_and_it_may_read_errors_too() {
         ("FRONTEND_URL", "https://app.example.com"),
     ])
     .await;
-    let from = |origin: &str, path: &str| world.http.get(format!("{}{path}", world.url)).header(ORIGIN, origin.to_owned());
+    let from = |origin: &str, path: &str| {
+        world
+            .http
+            .get(format!("{}{path}", world.url))
+            .header(ORIGIN, origin.to_owned())
+    };
     for path in ["/health", "/api/auth/me", "/nowhere", "/api/tasks?limit=0"] {
         let reply = world.send(from("https://app.example.com", path)).await;
-        assert_eq!(reply.header("access-control-allow-origin"), Some("https://app.example.com"), "{path}");
-        assert_eq!(reply.header("access-control-allow-credentials"), Some("true"), "{path}");
-        assert!(reply.header("vary").is_some_and(|vary| vary.to_lowercase().contains("origin")), "{path}");
+        assert_eq!(
+            reply.header("access-control-allow-origin"),
+            Some("https://app.example.com"),
+            "{path}"
+        );
+        assert_eq!(
+            reply.header("access-control-allow-credentials"),
+            Some("true"),
+            "{path}"
+        );
+        assert!(
+            reply
+                .header("vary")
+                .is_some_and(|vary| vary.to_lowercase().contains("origin")),
+            "{path}"
+        );
         let stranger = world.send(from("https://evil.example", path)).await;
-        assert_ne!(stranger.header("access-control-allow-origin"), Some("https://evil.example"), "{path}");
-        assert_ne!(stranger.header("access-control-allow-origin"), Some("*"), "{path}");
+        assert_ne!(
+            stranger.header("access-control-allow-origin"),
+            Some("https://evil.example"),
+            "{path}"
+        );
+        assert_ne!(
+            stranger.header("access-control-allow-origin"),
+            Some("*"),
+            "{path}"
+        );
     }
     let preflight = world
         .http
@@ -128,7 +243,12 @@ async fn only_the_frontend_may_read_and_it_may_read_errors_too() {
         .header(ACCESS_CONTROL_REQUEST_METHOD, "POST");
     let reply = world.send(preflight).await;
     assert_eq!(reply.status, 200);
-    assert!(reply.header("access-control-allow-methods").unwrap().contains("POST"));
+    assert!(
+        reply
+            .header("access-control-allow-methods")
+            .unwrap()
+            .contains("POST")
+    );
 
     let sign_in = world
         .http
@@ -137,6 +257,11 @@ async fn only_the_frontend_may_read_and_it_may_read_errors_too() {
         .json(&json!({}));
     let reply = world.send(sign_in).await;
     let cookie = reply.header("set-cookie").unwrap();
-    assert!(cookie.starts_with("__Host-session=") && cookie.contains("; Secure") && !cookie.contains("Domain"), "{cookie}");
+    assert!(
+        cookie.starts_with("__Host-session=")
+            && cookie.contains("; Secure")
+            && !cookie.contains("Domain"),
+        "{cookie}"
+    );
     assert!(reply.header("strict-transport-security").is_some());
 }

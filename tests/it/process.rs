@@ -26,7 +26,11 @@ fn command(data_dir: &Path) -> Command {
 }
 
 fn output(command: &mut Command) -> Output {
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap()
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -41,20 +45,40 @@ struct Program {
 
 impl Program {
     fn start(data_dir: &Path) -> Self {
-        let mut child = command(data_dir).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command(data_dir)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim_end().strip_prefix("listening on ").unwrap_or_else(|| panic!("the first line: {line}")).to_owned();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let url = line
+            .trim_end()
+            .strip_prefix("listening on ")
+            .unwrap_or_else(|| panic!("the first line: {line}"))
+            .to_owned();
         assert!(url.starts_with("http://127.0.0.1:"), "{url}");
         Self { child, url }
     }
 
     async fn advisor(&self) -> Advisor {
-        Advisor::sign_in(&self.url, &self.url.replace("127.0.0.1", "localhost"), &http(), "alex@example.com").await
+        Advisor::sign_in(
+            &self.url,
+            &self.url.replace("127.0.0.1", "localhost"),
+            &http(),
+            "alex@example.com",
+        )
+        .await
     }
 
     async fn is_healthy(&self) -> bool {
-        http().get(format!("{}/health", self.url)).send().await.is_ok_and(|reply| reply.status().is_success())
+        http()
+            .get(format!("{}/health", self.url))
+            .send()
+            .await
+            .is_ok_and(|reply| reply.status().is_success())
     }
 
     fn kill(mut self) {
@@ -66,7 +90,9 @@ impl Program {
     async fn terminate(mut self) -> Option<i32> {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
-        eventually("the process ends", async || self.child.try_wait().unwrap()).await.code()
+        eventually("the process ends", async || self.child.try_wait().unwrap())
+            .await
+            .code()
     }
 }
 
@@ -95,9 +121,15 @@ fn a_bad_setting_ends_the_start_with_one_line_that_names_it() {
         assert_eq!(ended.status.code(), Some(2), "{name}");
         let said = text(&ended.stderr);
         assert_eq!(said.lines().count(), 1, "{said}");
-        assert!(said.starts_with(&format!("{name}: ")) && !said.contains(value), "{said}");
+        assert!(
+            said.starts_with(&format!("{name}: ")) && !said.contains(value),
+            "{said}"
+        );
         assert!(ended.stdout.is_empty());
-        assert!(!folder.path().join("data").exists(), "{name}: nothing was made");
+        assert!(
+            !folder.path().join("data").exists(),
+            "{name}: nothing was made"
+        );
     }
 }
 
@@ -108,7 +140,11 @@ fn production_refuses_what_only_development_may() {
     assert_eq!(ended.status.code(), Some(2));
     let said = text(&ended.stderr);
     for name in ["SECRET_KEY", "DATABASE_URL", "DEMO_MODE"] {
-        assert!(said.lines().any(|line| line.starts_with(&format!("{name}: "))), "{name}: {said}");
+        assert!(
+            said.lines()
+                .any(|line| line.starts_with(&format!("{name}: "))),
+            "{name}: {said}"
+        );
     }
 }
 
@@ -117,13 +153,22 @@ async fn an_import_goes_on_after_a_kill_and_loses_nothing() {
     const MAILS: usize = 1500;
     let folder = TempDir::new().unwrap();
     let mails: Vec<String> = (0..MAILS)
-        .map(|number| files::mail(&format!("m{number}"), SARA, &format!("Letter {number}"), &format!("This is letter {number} about the pension.")))
+        .map(|number| {
+            files::mail(
+                &format!("m{number}"),
+                SARA,
+                &format!("Letter {number}"),
+                &format!("This is letter {number} about the pension."),
+            )
+        })
         .collect();
     let mailbox = files::mbox(&mails);
 
     let first = Program::start(folder.path());
     let alex = first.advisor().await;
-    let task = alex.upload(&[File::new("Mail.mbox", mailbox.clone())]).await;
+    let task = alex
+        .upload(&[File::new("Mail.mbox", mailbox.clone())])
+        .await;
     eventually("a part is stored", async || {
         let state = alex.get(&format!("/api/tasks/{task}")).await.ok();
         (state["progress"]["done"].as_i64() > Some(0)).then_some(())
@@ -139,7 +184,10 @@ async fn an_import_goes_on_after_a_kill_and_loses_nothing() {
     assert_eq!(report["imported"], MAILS, "{report}");
     assert_eq!(report["unreadable_count"], 0);
     let again = alex.import(&[File::new("Mail.mbox", mailbox)]).await;
-    assert_eq!((&again[0]["imported"], &again[0]["unchanged"]), (&0.into(), &MAILS.into()));
+    assert_eq!(
+        (&again[0]["imported"], &again[0]["unchanged"]),
+        (&0.into(), &MAILS.into())
+    );
     assert_eq!(second.terminate().await, Some(0));
 }
 
@@ -152,29 +200,45 @@ async fn a_data_directory_has_one_owner_and_import_works_beside_it_and_alone() {
     assert_eq!(refused.status.code(), Some(1));
     let said = text(&refused.stderr);
     let last = said.lines().last().unwrap_or_default();
-    assert!(last.contains("another paraplanner runs on the data directory"), "{said}");
+    assert!(
+        last.contains("another paraplanner runs on the data directory"),
+        "{said}"
+    );
     assert!(refused.stdout.is_empty());
     assert!(program.is_healthy().await);
 
     let import = |name: &str, content: &str| {
         let file = folder.path().join(name);
         std::fs::write(&file, content).unwrap();
-        let ended = output(command(folder.path()).args(["import", "--user", "alex@example.com"]).arg(&file));
+        let ended = output(
+            command(folder.path())
+                .args(["import", "--user", "alex@example.com"])
+                .arg(&file),
+        );
         assert_eq!(ended.status.code(), Some(0), "{}", text(&ended.stderr));
         text(&ended.stdout)
     };
     let said = import("beside.md", "The bakery in Dover was sold.");
-    assert!(said.starts_with("beside.md: 1 imported, 0 unchanged, 0 unreadable"), "{said}");
+    assert!(
+        said.starts_with("beside.md: 1 imported, 0 unchanged, 0 unreadable"),
+        "{said}"
+    );
     let alex = program.advisor().await;
     let hits = alex.search("bakery in Dover").await;
     assert_eq!(hits[0]["title"], "beside", "{hits:?}");
 
     assert_eq!(program.terminate().await, Some(0));
     let said = import("alone.md", "The boat was sold in May.");
-    assert!(said.starts_with("alone.md: 1 imported, 0 unchanged, 0 unreadable"), "{said}");
+    assert!(
+        said.starts_with("alone.md: 1 imported, 0 unchanged, 0 unreadable"),
+        "{said}"
+    );
     assert!(said.contains("2 passages can be searched"), "{said}");
     let said = import("alone.md", "The boat was sold in May.");
-    assert!(said.starts_with("alone.md: 0 imported, 1 unchanged"), "{said}");
+    assert!(
+        said.starts_with("alone.md: 0 imported, 1 unchanged"),
+        "{said}"
+    );
 
     let missing = output(command(folder.path()).args(["import", "no-such-file.md"]));
     assert_eq!(missing.status.code(), Some(1));
@@ -189,20 +253,36 @@ async fn while_it_stops_it_says_that_it_is_not_ready() {
         let reply = http().get(format!("{url}/ready")).send().await.ok()?;
         Some((reply.status().as_u16(), reply.text().await.ok()?))
     };
-    eventually("it is ready", async || (ready(&program.url).await?.0 == 200).then_some(())).await;
+    eventually("it is ready", async || {
+        (ready(&program.url).await?.0 == 200).then_some(())
+    })
+    .await;
     let url = program.url.clone();
     let pid = Pid::from_raw(i32::try_from(program.child.id()).unwrap()).unwrap();
     kill_process(pid, Signal::TERM).unwrap();
     // New connections are still answered for a moment, so that a balancer hears it.
-    let body = eventually("it says that it stops", async || ready(&url).await.filter(|(status, _)| *status == 503)).await;
+    let body = eventually("it says that it stops", async || {
+        ready(&url).await.filter(|(status, _)| *status == 503)
+    })
+    .await;
     assert!(body.1.contains("stopping"), "{}", body.1);
     let mut program = program;
-    let ended = eventually("the process ends", async || program.child.try_wait().unwrap()).await;
+    let ended = eventually("the process ends", async || {
+        program.child.try_wait().unwrap()
+    })
+    .await;
     assert_eq!(ended.code(), Some(0));
-    tokio::time::timeout(Duration::from_secs(1), async { assert!(!program.is_healthy().await) }).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(1), async {
+        assert!(!program.is_healthy().await)
+    })
+    .await
+    .unwrap();
     let mut rest = String::new();
     if let Some(out) = program.child.stdout.as_mut() {
         out.read_to_string(&mut rest).unwrap();
     }
-    assert!(rest.is_empty(), "standard output is for the address alone: {rest}");
+    assert!(
+        rest.is_empty(),
+        "standard output is for the address alone: {rest}"
+    );
 }

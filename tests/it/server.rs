@@ -98,18 +98,27 @@ async fn make_template(admin: &Url) {
         .execute(&mut connection)
         .await
         .unwrap();
-    let there: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
-        .bind(TEMPLATE)
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
+    let there: bool =
+        sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+            .bind(TEMPLATE)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
     if !there {
-        connection.execute("create database making_it").await.unwrap();
-        let source = Source::of([("DATABASE_URL".to_owned(), named(admin, "making_it").to_string())]);
+        connection
+            .execute("create database making_it")
+            .await
+            .unwrap();
+        let source = Source::of([(
+            "DATABASE_URL".to_owned(),
+            named(admin, "making_it").to_string(),
+        )]);
         let settings = Config::read(&source).unwrap().database;
         Database::open(&settings).await.unwrap().close().await;
         connection
-            .execute(AssertSqlSafe(format!("alter database making_it rename to {TEMPLATE}")))
+            .execute(AssertSqlSafe(format!(
+                "alter database making_it rename to {TEMPLATE}"
+            )))
             .await
             .unwrap();
     }
@@ -129,7 +138,9 @@ impl TestDatabase {
         let name = format!("t_{}_{count}", std::process::id());
         let mut connection = PgConnection::connect(admin.as_str()).await.unwrap();
         connection
-            .execute(AssertSqlSafe(format!("create database {name} template {TEMPLATE}")))
+            .execute(AssertSqlSafe(format!(
+                "create database {name} template {TEMPLATE}"
+            )))
             .await
             .unwrap();
         connection.close().await.unwrap();
@@ -162,7 +173,9 @@ impl Drop for TestDatabase {
         apart(async move || {
             if let Ok(mut connection) = PgConnection::connect(admin_url().as_str()).await {
                 let _ = connection
-                    .execute(AssertSqlSafe(format!("drop database if exists {name} with (force)")))
+                    .execute(AssertSqlSafe(format!(
+                        "drop database if exists {name} with (force)"
+                    )))
                     .await;
             }
         });

@@ -111,7 +111,8 @@ impl World {
 
     /// Without a session.
     pub async fn get(&self, path: &str) -> Reply {
-        self.send(self.http.get(format!("{}{path}", self.url))).await
+        self.send(self.http.get(format!("{}{path}", self.url)))
+            .await
     }
 
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Reply {
@@ -120,7 +121,13 @@ impl World {
 
     /// Signed in, with an empty book.
     pub async fn advisor(&self, name: &str) -> Advisor {
-        Advisor::sign_in(&self.url, &self.origin(), &self.http, &format!("{name}@example.com")).await
+        Advisor::sign_in(
+            &self.url,
+            &self.origin(),
+            &self.http,
+            &format!("{name}@example.com"),
+        )
+        .await
     }
 }
 
