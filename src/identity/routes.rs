@@ -1,8 +1,7 @@
 //! `/api/auth`: which sign-ins there are, who is signed in, the demo's sign-in, signing out.
 
 use axum::Extension;
-use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse};
@@ -13,6 +12,7 @@ use uuid::Uuid;
 
 use super::{DEMO_ADVISOR, demo_advisor, session, store};
 use crate::db::{UserId, UserScope};
+use crate::http::extract::{JSON_LIMIT, body_within};
 use crate::http::{CurrentUser, Json, Problem, ProblemBody};
 use crate::state::App;
 
@@ -107,11 +107,12 @@ struct DemoSignIn {
 async fn demo(
     State(app): State<App>,
     headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Result<impl IntoResponse, Problem> {
     if !app.config.demo.mode {
         return Err(Problem::not_found());
     }
+    let body = body_within(request, JSON_LIMIT).await?;
     let asked: DemoSignIn = if body.is_empty() {
         DemoSignIn::default()
     } else {

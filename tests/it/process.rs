@@ -108,13 +108,13 @@ fn a_bad_setting_ends_the_start_with_one_line_that_names_it() {
     for (name, value) in [
         ("PORT", "eighty"),
         ("APP_ENV", "staging"),
-        ("PUBLIC_URL", "planner.example.com"),
+        ("PUBLIC_URL", "somewhere"),
         ("DATABASE_URL", "mysql://x"),
-        ("DATABASE_MAX_CONNECTIONS", "0"),
+        ("DATABASE_MAX_CONNECTIONS", "few"),
         ("WORKER_POLL_INTERVAL", "soon"),
         ("OPENAI_BASE_URL", "ftp://models.example.com"),
         ("DEMO_MODE", "maybe"),
-        ("UPLOAD_MAX_BYTES", "-1"),
+        ("UPLOAD_MAX_BYTES", "lots"),
     ] {
         let folder = TempDir::new().unwrap();
         let ended = output(command(folder.path()).env(name, value));
