@@ -34,6 +34,15 @@ static WHOLE: LazyLock<Regex> = LazyLock::new(|| {
     .unwrap()
 });
 
+#[expect(clippy::unwrap_used, reason = "a literal, compiled in a test")]
+static NESTED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\[\s*\d{1,4}\s*:").unwrap());
+#[expect(clippy::unwrap_used, reason = "a literal, compiled in a test")]
+static NEXT: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"["”]\s*[;,]\s*(\d{1,4})\s*:\s*["“]"#).unwrap());
+
+/// Numbers up to here may be a model's mistake about its sources; beyond, they are years and indexes.
+const MOST_SOURCES: usize = 99;
+
 /// The filter between the model's text and the reader.
 pub(super) struct Citations {
     scope: UserScope,
@@ -93,7 +102,10 @@ impl Citations {
                 return Ok(parts);
             };
             self.pass(bracket, &mut parts);
-            if let Some(found) = WHOLE.captures(&self.held) {
+            let whole = WHOLE
+                .captures(&self.held)
+                .filter(|found| Cited::is_meant(found, sources));
+            if let Some(found) = whole {
                 let length = found.get(0).map_or(1, |whole| whole.len());
                 let cited = Cited::read(&found);
                 self.held.drain(..length);
@@ -198,16 +210,47 @@ impl Citations {
 struct Cited;
 
 impl Cited {
+    /// A quote that holds the beginning of another citation has lost its end; a bare number that no
+    /// tool can have given is the text's own (`array[0]`, `[2024]`).
+    fn is_meant(found: &regex::Captures<'_>, sources: &Sources) -> bool {
+        if let Some(quote) = found.get(2) {
+            return !NESTED.is_match(quote.as_str());
+        }
+        let numbers = found.get(3).map_or("", |numbers| numbers.as_str());
+        let known = sources.len().max(MOST_SOURCES);
+        numbers
+            .split(',')
+            .filter_map(|number| number.trim().parse().ok())
+            .all(|number: usize| (1..=known).contains(&number))
+    }
+
     fn read(found: &regex::Captures<'_>) -> Vec<(usize, Option<String>)> {
         if let (Some(number), Some(quote)) = (found.get(1), found.get(2)) {
-            let number = number.as_str().parse().unwrap_or(0);
-            return vec![(number, Some(quote.as_str().to_owned()))];
+            return Self::quotes(number.as_str(), quote.as_str());
         }
         found
             .get(3)
             .map_or("", |numbers| numbers.as_str())
             .split(',')
             .filter_map(|number| Some((number.trim().parse().ok()?, None)))
+            .collect()
+    }
+
+    /// `1: "a"; 2: "b"` in one bracket are two citations.
+    fn quotes(first: &str, text: &str) -> Vec<(usize, Option<String>)> {
+        let mut quotes = Vec::new();
+        let (mut number, mut from) = (first.to_owned(), 0);
+        for joint in NEXT.captures_iter(text) {
+            let (Some(whole), Some(next)) = (joint.get(0), joint.get(1)) else {
+                continue;
+            };
+            quotes.push((number, &text[from..whole.start()]));
+            (number, from) = (next.as_str().to_owned(), whole.end());
+        }
+        quotes.push((number, &text[from..]));
+        quotes
+            .into_iter()
+            .map(|(number, quote)| (number.parse().unwrap_or(0), Some(quote.to_owned())))
             .collect()
     }
 }
@@ -248,6 +291,10 @@ mod tests {
         assert_eq!(
             read("[3: \"say \"it\" now\"]"),
             Some(vec![(3, Some("say \"it\" now".to_owned()))])
+        );
+        assert_eq!(
+            read("[1: \"a\"; 2: \"b\"]"),
+            Some(vec![(1, Some("a".to_owned())), (2, Some("b".to_owned()))])
         );
         assert_eq!(read("[3: \"a"), None);
         assert_eq!(read("[sic]"), None);

@@ -30,6 +30,8 @@ your book. Set OPENAI_API_KEY, or OPENAI_BASE_URL for a model of your own, and s
 /// a tenth of what has one; no threshold parts the two better.
 const ABOUT_FLOOR: f64 = 0.32;
 const MATCHED_SHARE: f64 = 0.3;
+/// Whoever names exactly what stands there means it, whatever the vectors say.
+const ALL_MATCHED: f64 = 0.9;
 const MAX_QUOTES: usize = 5;
 const MAX_PER_SOURCE: usize = 2;
 /// A quote much weaker than the best one distracts.
@@ -38,7 +40,7 @@ const WORTH_SHOWING: f64 = 0.75;
 #[expect(clippy::unwrap_used, reason = "a literal, compiled in a test")]
 static ACTION: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"(?i)^\s*(?:please\s+|can you\s+|could you\s+|would you\s+)*(?:schedule|book|reschedule|cancel|send|reply|forward|e-?mail|write|draft|create|add|update|delete|remind|invite|call|move|set up)\b",
+        r"(?i)^\s*(?:please\s+|can you\s+|could you\s+|would you\s+)*(?:(?:schedule|reschedule|cancel|send|forward|remind|invite|delete|set up)\s+\w|(?:book|write|draft|create|add|e-?mail|reply to)\s+(?:an?|the|my|me|us|him|her|them|to)\b)",
     )
     .unwrap()
 });
@@ -106,7 +108,7 @@ fn passes(sentences: &[Sentence<'_>], hits: &[Hit]) -> bool {
         .map(|sentence| sentence.cosine)
         .fold(0.0, f64::max);
     let matched = hits.iter().map(|hit| hit.matched).fold(0.0, f64::max);
-    cosine + MATCHED_SHARE * matched >= ABOUT_FLOOR
+    matched >= ALL_MATCHED || cosine + MATCHED_SHARE * matched >= ABOUT_FLOOR
 }
 
 async fn quotes(app: &App, scope: UserScope, question: &str, sink: &Sink) -> Result<(), Stop> {
@@ -293,6 +295,9 @@ mod tests {
             "Who mentioned baseball?",
             "When did Sara call?",
             "What did Tom send?",
+            "book club dates",
+            "move 40,000 dollars into bonds",
+            "email from Sara",
         ] {
             assert!(!ACTION.is_match(question), "{question}");
         }

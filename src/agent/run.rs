@@ -13,7 +13,7 @@ use super::tools::{self, ToolError};
 use super::{Gone, Part, Sink, Turn, prompt, send};
 use crate::db::UserScope;
 use crate::llm;
-use crate::providers::openai::{ChatPiece, Message, Tool, ToolCall, Usage};
+use crate::providers::openai::{ChatPiece, Cut, Message, Tool, ToolCall, Usage};
 use crate::providers::{Error, Kind};
 use crate::state::App;
 
@@ -208,6 +208,17 @@ impl Run<'_> {
                 Some(Ok(ChatPiece::Usage(usage))) => {
                     self.usage.prompt_tokens += usage.prompt_tokens;
                     self.usage.completion_tokens += usage.completion_tokens;
+                }
+                Some(Ok(ChatPiece::Cut(cut))) => {
+                    let text = match cut {
+                        Cut::Length => {
+                            "The model reached its length limit: the answer stops midway."
+                        }
+                        Cut::Filter => "The model server's content filter ended the answer.",
+                    };
+                    let code = "answer_cut_off";
+                    let text = text.to_owned();
+                    send(self.sink, Part::Warning { code, text }).await?;
                 }
                 Some(Err(error)) => return Err(Stop::Failed(error)),
                 None => break,

@@ -43,6 +43,10 @@ impl Sources {
         self.0.len()
     }
 
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub fn get(&self, number: usize) -> Option<&Seen> {
         self.0.get(number.checked_sub(1)?)
     }

@@ -358,9 +358,17 @@ impl Reader<'_> {
     fn telemetry(&mut self) -> Telemetry {
         let log_level = self
             .parsed("LOG_LEVEL", |text| {
-                text.parse::<tracing_subscriber::filter::Targets>()
-                    .map(|_| text.to_owned())
-                    .map_err(|_| "must be a level such as info, or target=level pairs".to_owned())
+                let is_level = |level: &str| {
+                    level
+                        .parse::<tracing_subscriber::filter::LevelFilter>()
+                        .is_ok()
+                };
+                text.split(',')
+                    .all(|part| {
+                        is_level(part.split_once('=').map_or(part, |(_, level)| level).trim())
+                    })
+                    .then(|| text.to_owned())
+                    .ok_or_else(|| "must be a level such as info, or target=level pairs".to_owned())
             })
             .unwrap_or_else(|| "info".to_owned());
         let log_format = self
@@ -595,6 +603,7 @@ mod tests {
             ("EMBEDDING_DIMENSIONS", "5000"),
             ("SECRET_KEY", "too short"),
             ("LOG_FORMAT", "xml"),
+            ("LOG_LEVEL", "loud"),
             ("TRUSTED_PROXIES", "10.0.0.0/40"),
             ("TOKEN_ENCRYPTION_KEYS", "a:short"),
             ("RATE_LIMIT_PER_USER", "-1"),

@@ -1,6 +1,6 @@
 //! The accept loop: hyper with time limits that a slow or silent client can't outsit.
 //!
-//! Header read 10 s, idle 75 s, at most [`MAX_CONNECTIONS`]. HTTP/1.1 only: HTTP/2 with its stream
+//! Header read and idle 10 s, at most [`MAX_CONNECTIONS`]. HTTP/1.1 only: HTTP/2 with its stream
 //! and reset attacks is the reverse proxy's business. May not know: any route.
 
 use std::convert::Infallible;

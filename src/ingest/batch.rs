@@ -111,6 +111,7 @@ impl Batch {
             .collect();
         let thread_key = email.thread_key().to_owned();
         let mut text = email.text;
+        let attached_at = text.len();
         // What an attachment says is searched and quoted as a part of its mail.
         for part in &email.attachments {
             if let Some(content) = part
@@ -162,6 +163,7 @@ impl Batch {
             participants: new.participants(),
             names: names.join(" "),
             text: new.text.clone(),
+            attached_at,
         };
         self.emails.push(new);
         searchable
@@ -201,6 +203,7 @@ impl Batch {
                 .collect(),
             names: format!("{} {}", new.name, new.emails.join(" ")),
             text: new.text(),
+            attached_at: 0,
         };
         self.contacts.push(new);
         searchable
@@ -254,6 +257,7 @@ impl Batch {
             participants: new.participants(),
             names: names.join(" "),
             text: new.text(),
+            attached_at: 0,
         };
         self.events.push(new);
         searchable
@@ -276,6 +280,7 @@ impl Batch {
             participants: Vec::new(),
             names: new.file_name.clone(),
             text: new.text.clone(),
+            attached_at: 0,
         };
         self.documents.push(new);
         searchable

@@ -2,6 +2,7 @@
 //! a mail can be found by its words the moment it is stored. Vectors follow (`embed.rs`).
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -26,6 +27,8 @@ pub struct Searchable {
     /// Words that are searched as they stand, without stemming: names, addresses, tickers.
     pub names: String,
     pub text: String,
+    /// Where in a mail's text its attachments begin: what stands there is nobody's quoted reply.
+    pub attached_at: usize,
 }
 
 /// A passage ready to be stored.
@@ -50,15 +53,14 @@ pub fn passages(sources: &[Searchable], max_words: usize) -> Vec<Passage> {
         .flat_map(|source| {
             let whole = || std::iter::once(0..source.text.len()).collect();
             let segments = match source.kind {
-                Kind::Email => clean::fresh_segments(&source.text),
+                Kind::Email => email_segments(source),
                 Kind::Contact | Kind::Note | Kind::Event | Kind::Deal | Kind::Document => whole(),
             };
-            let mut chunks: Vec<String> =
-                chunk::chunk(&source.text, &segments, &source.header, max_words)
-                    .chunks
-                    .into_iter()
-                    .map(|chunk| chunk.text)
-                    .collect();
+            let mut chunks: Vec<String> = chunk::chunk(&source.text, &segments, "", max_words)
+                .chunks
+                .into_iter()
+                .map(|chunk| chunk.text)
+                .collect();
             // A mail that says it all in its subject is still found by it.
             if chunks.is_empty() {
                 chunks.push(source.title.clone());
@@ -77,6 +79,23 @@ pub fn passages(sources: &[Searchable], max_words: usize) -> Vec<Passage> {
             })
         })
         .collect()
+}
+
+/// What the sender wrote in this mail, and each of its attachments whole.
+fn email_segments(source: &Searchable) -> Vec<Range<usize>> {
+    let body = source
+        .text
+        .get(..source.attached_at)
+        .unwrap_or(&source.text);
+    let mut segments = if body.trim().is_empty() {
+        Vec::new()
+    } else {
+        clean::fresh_segments(body)
+    };
+    if body.len() < source.text.len() {
+        segments.push(body.len()..source.text.len());
+    }
+    segments
 }
 
 /// Stores passages within the import's transaction; those of `updated` sources replace their old ones.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use axum::extract::State;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -88,6 +88,11 @@ async fn search_book(
         .ok()
         .filter(|count| (1..=50).contains(count))
         .ok_or_else(|| Problem::invalid("top_k", "must be from 1 to 50"))?;
+    for (field, at) in [("after", body.after), ("before", body.before)] {
+        if at.is_some_and(|at| !(1..=9999).contains(&at.year())) {
+            return Err(Problem::invalid(field, "must be in the years 1 to 9999"));
+        }
+    }
     if let (Some(after), Some(before)) = (body.after, body.before)
         && after >= before
     {

@@ -11,15 +11,10 @@ pub fn mail(id: &str, from: &str, subject: &str, body: &str) -> String {
 
 /// Mails in one mailbox.
 pub fn mbox(mails: &[String]) -> String {
-    mails
-        .iter()
-        .map(|mail| {
-            format!(
-                "From sara@example.com Mon Nov  2 09:30:00 2026\n{}\n",
-                mail.replace("\r\n", "\n")
-            )
-        })
-        .collect()
+    mails.iter().fold(String::new(), |all, mail| {
+        let mail = mail.replace("\r\n", "\n");
+        all + "From sara@example.com Mon Nov  2 09:30:00 2026\n" + &mail + "\n"
+    })
 }
 
 pub const SARA: &str = "Sara Smith <sara@example.com>";

@@ -3,7 +3,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::disallowed_methods,
     reason = "a test ends where something unforeseen happens, and stands outside of the program's one clock and client"
 )]

@@ -2,7 +2,6 @@
 //! about requests as the vendor's, and notices when its client hangs up.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::convert::Infallible;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -254,9 +253,7 @@ fn stream(
         },
     );
     let body = Body::from_stream(lines);
-    let response: Result<Response, Infallible> =
-        Ok(([("content-type", "text/event-stream")], body).into_response());
-    response.unwrap()
+    ([("content-type", "text/event-stream")], body).into_response()
 }
 
 /// What the vendor would refuse with a 400 or 401, in words.

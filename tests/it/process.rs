@@ -273,7 +273,7 @@ async fn while_it_stops_it_says_that_it_is_not_ready() {
     .await;
     assert_eq!(ended.code(), Some(0));
     tokio::time::timeout(Duration::from_secs(1), async {
-        assert!(!program.is_healthy().await)
+        assert!(!program.is_healthy().await);
     })
     .await
     .unwrap();

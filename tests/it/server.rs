@@ -125,7 +125,8 @@ async fn make_template(admin: &Url) {
     connection.close().await.unwrap();
 }
 
-/// A database of one test, gone with it.
+/// A database of one test; it goes with the run's server. Dropping it earlier would wait for sessions
+/// that are still being opened.
 pub struct TestDatabase {
     name: String,
 }
@@ -164,20 +165,5 @@ impl TestDatabase {
             .await
             .unwrap()
         })
-    }
-}
-
-impl Drop for TestDatabase {
-    fn drop(&mut self) {
-        let name = std::mem::take(&mut self.name);
-        apart(async move || {
-            if let Ok(mut connection) = PgConnection::connect(admin_url().as_str()).await {
-                let _ = connection
-                    .execute(AssertSqlSafe(format!(
-                        "drop database if exists {name} with (force)"
-                    )))
-                    .await;
-            }
-        });
     }
 }

@@ -27,10 +27,10 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) 
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    match tokio::time::timeout(LIMIT, waiting).await {
-        Ok(found) => found,
-        Err(_) => panic!("waited in vain: {what}"),
-    }
+    let Ok(found) = tokio::time::timeout(LIMIT, waiting).await else {
+        panic!("waited in vain: {what}");
+    };
+    found
 }
 
 /// The client that all tests use; the provider of TLS is asked for even where nothing is encrypted.

@@ -98,7 +98,8 @@ fn addresses<'a>(list: &'a Address<'_>) -> impl Iterator<Item = Mailbox> + 'a {
 }
 
 fn obfuscated(raw: &str) -> Vec<Mailbox> {
-    raw.split(',')
+    listed(raw)
+        .into_iter()
         .filter_map(|one| {
             let found = OBFUSCATED.captures(one)?;
             let domain = DOT.replace_all(found.get(3)?.as_str(), ".");
@@ -112,6 +113,26 @@ fn obfuscated(raw: &str) -> Vec<Mailbox> {
             )
         })
         .collect()
+}
+
+/// The members of a list: commas in comments and quoted names part nothing.
+fn listed(raw: &str) -> Vec<&str> {
+    let mut members = Vec::new();
+    let (mut from, mut depth, mut quoted) = (0, 0_u32, false);
+    for (at, sign) in raw.char_indices() {
+        match sign {
+            '"' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth = depth.saturating_sub(1),
+            ',' if !quoted && depth == 0 => {
+                members.push(&raw[from..at]);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    members.push(&raw[from..]);
+    members
 }
 
 /// Encoded words in a piece of raw header: the parser's own decoder, by way of a subject.
@@ -222,6 +243,10 @@ mod tests {
             obfuscated("bob at Example dot org")[0].address,
             "bob@example.org"
         );
+        let found =
+            obfuscated("other.person at mail.example.org (Other, Person), a at example.com");
+        assert_eq!(found[0].name.as_deref(), Some("Other, Person"));
+        assert_eq!(found[1].address, "a@example.com");
         assert_eq!(obfuscated("Let us meet at noon"), []);
     }
 

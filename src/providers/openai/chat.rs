@@ -17,6 +17,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{Client, Error, ErrorDetail, Kind, http};
+use crate::ids;
 
 /// Silence on an open stream that is taken for its end.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -76,6 +77,15 @@ pub enum ChatPiece {
     Text(String),
     ToolCalls(Vec<ToolCall>),
     Usage(Usage),
+    /// The server ended the text early: its length limit, or its content filter.
+    Cut(Cut),
+}
+
+/// Why a text ended before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    Length,
+    Filter,
 }
 
 /// The pieces of one turn. Dropping it closes the connection.
@@ -191,6 +201,8 @@ struct Chunk {
 struct Choice {
     #[serde(default, deserialize_with = "null_as_default")]
     delta: Delta,
+    #[serde(default)]
+    finish_reason: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -256,7 +268,8 @@ impl Calls {
         let place = open.unwrap_or_else(|| {
             let place = self.calls.len();
             let id = if piece.id.is_empty() {
-                format!("call_{place}")
+                // Unique over the steps of a run too: the ids are told back to the server.
+                format!("call_{place}_{}", ids::next().simple())
             } else {
                 piece.id
             };
@@ -290,12 +303,12 @@ fn pieces(
 ) -> impl Stream<Item = Result<ChatPiece, Error>> + Send {
     struct State<S> {
         events: Pin<Box<S>>,
-        calls: Calls,
+        turn: Turn,
         finished: bool,
     }
     let state = State {
         events: Box::pin(events),
-        calls: Calls::default(),
+        turn: Turn::default(),
         finished: false,
     };
     futures::stream::unfold(state, |mut state| async move {
@@ -304,12 +317,12 @@ fn pieces(
         }
         let item = loop {
             let next = tokio::time::timeout(IDLE_TIMEOUT, state.events.next()).await;
-            match read_event(next, &mut state.calls) {
+            match read_event(next, &mut state.turn) {
                 Read::Nothing => {}
                 Read::Piece(piece) => break Some(Ok(piece)),
                 Read::End => {
                     state.finished = true;
-                    let calls = std::mem::take(&mut state.calls.calls);
+                    let calls = std::mem::take(&mut state.turn.calls.calls);
                     break (!calls.is_empty()).then_some(Ok(ChatPiece::ToolCalls(calls)));
                 }
                 Read::Failed(error) => {
@@ -322,6 +335,14 @@ fn pieces(
     })
 }
 
+/// What a turn has come to so far.
+#[derive(Default)]
+struct Turn {
+    calls: Calls,
+    /// The server has said why it stops: an end without `[DONE]` is then no cut.
+    reason_given: bool,
+}
+
 enum Read {
     Nothing,
     Piece(ChatPiece),
@@ -329,7 +350,7 @@ enum Read {
     Failed(Error),
 }
 
-fn read_event(next: Result<Option<Event>, tokio::time::error::Elapsed>, calls: &mut Calls) -> Read {
+fn read_event(next: Result<Option<Event>, tokio::time::error::Elapsed>, turn: &mut Turn) -> Read {
     let event = match next {
         Ok(Some(Ok(event))) => event,
         Ok(Some(Err(EventStreamError::Transport(error)))) => {
@@ -338,6 +359,7 @@ fn read_event(next: Result<Option<Event>, tokio::time::error::Elapsed>, calls: &
         Ok(Some(Err(_))) => {
             return Read::Failed(Error::new(Kind::Nonsense, "the stream is malformed"));
         }
+        Ok(None) if turn.reason_given => return Read::End,
         Ok(None) => return Read::Failed(Error::new(Kind::Ambiguous, "the stream was cut off")),
         Err(_) => return Read::Failed(Error::new(Kind::Ambiguous, "the stream fell silent")),
     };
@@ -357,17 +379,29 @@ fn read_event(next: Result<Option<Event>, tokio::time::error::Elapsed>, calls: &
         ));
     }
     let mut text = String::new();
+    let mut cut = None;
     for choice in chunk.choices {
+        if let Some(reason) = choice.finish_reason {
+            turn.reason_given = true;
+            cut = match reason.as_str() {
+                "length" => Some(Cut::Length),
+                "content_filter" => Some(Cut::Filter),
+                _ => None,
+            };
+        }
         text.extend(choice.delta.content);
         text.extend(choice.delta.refusal);
         choice
             .delta
             .tool_calls
             .into_iter()
-            .for_each(|piece| calls.add(piece));
+            .for_each(|piece| turn.calls.add(piece));
     }
     if !text.is_empty() {
         return Read::Piece(ChatPiece::Text(text));
+    }
+    if let Some(cut) = cut {
+        return Read::Piece(ChatPiece::Cut(cut));
     }
     chunk
         .usage
@@ -449,11 +483,16 @@ mod tests {
             r#"{"choices":[{"delta":{"tool_calls":[{"function":{"name":"search","arguments":"{}"}}]}}]}"#,
             "[DONE]",
         ];
-        let expected = vec![
-            call("call_0", "search", "{}"),
-            call("call_1", "search", "{}"),
-        ];
-        assert_eq!(read(&bare).await, [Ok(ChatPiece::ToolCalls(expected))]);
+        let read = read(&bare).await;
+        let [Ok(ChatPiece::ToolCalls(calls))] = &read[..] else {
+            panic!("{read:?}");
+        };
+        let [first, second] = &calls[..] else {
+            panic!("{calls:?}");
+        };
+        assert_eq!((&*first.name, &*first.arguments), ("search", "{}"));
+        assert_eq!((&*second.name, &*second.arguments), ("search", "{}"));
+        assert_ne!(first.id, second.id);
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use url::Url;
 use super::{Error, Kind, http};
 use crate::config::ModelServer;
 
-pub use chat::{ChatPiece, ChatRequest, ChatStream, Message, Tool, ToolCall, Usage};
+pub use chat::{ChatPiece, ChatRequest, ChatStream, Cut, Message, Tool, ToolCall, Usage};
 pub use embeddings::EmbeddingRequest;
 
 /// Attempts of a call that may be repeated: nothing was generated yet, or generating again is harmless.
