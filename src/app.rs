@@ -27,7 +27,7 @@ use crate::http::{middleware, server};
 use crate::live::Live;
 use crate::providers::{self, local, openai};
 use crate::state::App;
-use crate::tasks::{Registry, Tasks, Worker, WorkerSettings};
+use crate::tasks::{Keep, Queue, Registry, Tasks, TidyTasks, Worker, WorkerSettings};
 use crate::telemetry::Metrics;
 use crate::{book, chat, identity, ingest, live, operations, page, retrieval, tasks};
 
@@ -37,8 +37,10 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 const BODY_PROGRESS: Duration = Duration::from_secs(30);
 /// `/ready` says no this long before connections are refused, so that a balancer notices.
 const DRAIN: Duration = Duration::from_secs(1);
-/// For running requests and tasks.
+/// For running requests.
 const GRACE: Duration = Duration::from_secs(25);
+/// For running tasks: their leases are given back within the requests' grace.
+const TASK_GRACE: Duration = Duration::from_secs(20);
 
 #[derive(utoipa::OpenApi)]
 #[openapi(info(
@@ -77,10 +79,24 @@ fn handlers() -> Registry<App> {
         .with::<ingest::SweepUploads>()
         .with::<ingest::FillDemoBook>()
         .with::<retrieval::Embed>()
+        .routine::<TidyTasks>()
 }
 
-fn router(app: &App) -> anyhow::Result<Router> {
+/// What a process is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Serves the API and the page, and works unless told otherwise.
+    Server,
+    /// Only works; its address answers operators alone.
+    Worker,
+}
+
+fn router(app: &App, role: Role) -> anyhow::Result<Router> {
     let (api, contract) = routes();
+    let open = match role {
+        Role::Server => api.merge(operations::docs(contract)).merge(page::router()),
+        Role::Worker => operations::router().into(),
+    };
     let metrics = app.metrics.clone();
     let frontend = app.frontend_url.origin().ascii_serialization();
     let cors = CorsLayer::new()
@@ -104,9 +120,7 @@ fn router(app: &App) -> anyhow::Result<Router> {
             HeaderName::from_static("x-request-id"),
             HeaderName::from_static("retry-after"),
         ]);
-    Ok(api
-        .merge(operations::docs(contract))
-        .merge(page::router())
+    Ok(open
         .fallback(middleware::not_found)
         .method_not_allowed_fallback(middleware::method_not_allowed)
         .layer(from_fn_with_state(app.clone(), identity::authenticate))
@@ -150,6 +164,7 @@ pub fn build(config: Config, database: &Database, address: SocketAddr) -> anyhow
         clock,
         metrics: Metrics::new(),
         live: Live::default(),
+        fail_points: config.fail_points.clone(),
         model_server,
         local_embedder: local::Embedder::default(),
         public_url: Arc::new(public_url),
@@ -161,18 +176,28 @@ pub fn build(config: Config, database: &Database, address: SocketAddr) -> anyhow
     })
 }
 
-/// The worker over the app's tasks. `alone`: no other process can reach this database.
-pub fn worker(app: &App, alone: bool) -> Worker<App> {
-    let settings = WorkerSettings {
+/// What a worker over this database needs beyond its handlers.
+pub fn worker_settings(app: &App, database: &Database) -> WorkerSettings {
+    let keep = Keep {
+        done_days: app.config.worker.keep_done_days,
+        failed_days: app.config.worker.keep_failed_days,
+    };
+    WorkerSettings {
+        queue: Queue::new(database.queue.clone(), app.clock.clone(), keep),
         pool: app.pool.clone(),
         clock: app.clock.clone(),
         metrics: app.metrics.clone(),
+        fail_points: app.fail_points.clone(),
         live: app.live.clone(),
         tasks: app.tasks.clone(),
         settings: app.config.worker,
-        alone,
-    };
-    Worker::new(settings, handlers(), app.clone())
+        alone: database.is_ours(),
+    }
+}
+
+/// The worker over the app's tasks.
+pub fn worker(app: &App, database: &Database) -> Worker<App> {
+    Worker::new(worker_settings(app, database), handlers(), app.clone())
 }
 
 /// A running server.
@@ -186,7 +211,7 @@ pub struct Running {
 }
 
 /// Opens the database and serves; returns when the server listens.
-pub async fn start(config: Config, listener: TcpListener) -> anyhow::Result<Running> {
+pub async fn start(config: Config, listener: TcpListener, role: Role) -> anyhow::Result<Running> {
     for name in &config.not_acted_upon {
         tracing::warn!(
             variable = name,
@@ -196,13 +221,12 @@ pub async fn start(config: Config, listener: TcpListener) -> anyhow::Result<Runn
     let address = listener.local_addr()?;
     let database = Database::open(&config.database).await?;
     let app = build(config, &database, address)?;
-    let router = router(&app)?;
+    let router = router(&app, role)?;
     let close = CancellationToken::new();
     let parts = TaskTracker::new();
     parts.spawn(server::serve(listener, router, close.clone()));
-    if app.config.worker.enabled {
-        let alone = database.is_ours();
-        parts.spawn(worker(&app, alone).run(app.stopping.clone(), GRACE));
+    if app.config.worker.enabled || role == Role::Worker {
+        parts.spawn(worker(&app, &database).run(app.stopping.clone(), TASK_GRACE));
     }
     parts.close();
     Ok(Running {

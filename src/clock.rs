@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -24,6 +25,13 @@ impl Clock {
     )]
     pub fn now(&self) -> DateTime<Utc> {
         Utc::now() + TimeDelta::milliseconds(self.offset_millis.load(Ordering::Relaxed))
+    }
+
+    /// How far it has been moved ahead of the system's. What is due is looked for at the database's
+    /// time plus this, so that a machine whose own clock jumps neither hurries nor delays anything.
+    pub fn ahead(&self) -> Duration {
+        let millis = self.offset_millis.load(Ordering::Relaxed);
+        Duration::from_millis(millis.max(0).unsigned_abs())
     }
 
     /// Moves the clock forward; every copy of it follows.

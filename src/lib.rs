@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod failpoint;
 pub mod html;
 pub mod http;
 pub mod ids;
@@ -21,6 +22,8 @@ pub mod tasks;
 // Slices, lower to higher.
 pub mod identity;
 pub mod llm;
+
+pub mod effects;
 
 pub mod book;
 

@@ -1,9 +1,12 @@
-//! The command line: `serve` (default), `demo`, `import`, `database`, `eval`, `openapi`.
+//! The command line: `serve` (default), `worker`, `demo`, `import`, `database`, `bench-queue`, `eval`,
+//! `openapi`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use paraplanner::app::Role;
+use paraplanner::commands::bench_queue::BenchQueue;
 use paraplanner::config::{Config, Source};
 use paraplanner::{app, commands, identity, telemetry};
 
@@ -19,6 +22,8 @@ struct Arguments {
 enum Command {
     /// Serves the API and the page (the default)
     Serve,
+    /// Only works on queued tasks; its address answers /health, /ready and /metrics
+    Worker,
     /// Serves with an invented book of clients, for trying it out
     Demo,
     /// Imports files (.mbox .eml .txt .md .html .pdf .vcf .ics .csv) into a book
@@ -31,6 +36,11 @@ enum Command {
     },
     /// Runs the database alone and prints its URL, until standard input closes
     Database,
+    /// Loads and measures the task queue of an empty database
+    BenchQueue {
+        #[command(subcommand)]
+        what: BenchQueue,
+    },
     /// Measures retrieval on the project's own advisor set
     Eval {
         /// Client families in the set
@@ -75,7 +85,9 @@ fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> {
         .build()?;
     let code = runtime.block_on(async {
         match command {
-            Command::Serve => commands::serve::run(config).await,
+            Command::Serve => commands::serve::run(config, Role::Server).await,
+            Command::Worker => commands::serve::run(config, Role::Worker).await,
+            Command::BenchQueue { what } => commands::bench_queue::run(config, what).await,
             Command::Demo => commands::demo::run(config).await,
             Command::Import { files, user } => commands::import::run(config, files, &user).await,
             Command::Database => commands::database::run(config).await,

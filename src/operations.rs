@@ -55,9 +55,6 @@ struct Ready {
     (status = 200, body = Ready), (status = 503, body = Ready)))]
 async fn ready(State(app): State<App>) -> impl IntoResponse {
     let mut missing = Vec::new();
-    if app.stopping.is_cancelled() {
-        missing.push("stopping");
-    }
     match tokio::time::timeout(Duration::from_secs(2), db::health(&app.pool)).await {
         Ok(Ok(health)) if health.migration < db::newest_migration() => missing.push("migrations"),
         Ok(Ok(_)) => {}
@@ -65,6 +62,10 @@ async fn ready(State(app): State<App>) -> impl IntoResponse {
     }
     if app.config.worker.enabled && !app.tasks.is_working() {
         missing.push("worker");
+    }
+    // Last: the stop may begin while the database is asked.
+    if app.stopping.is_cancelled() {
+        missing.push("stopping");
     }
     let status = if missing.is_empty() {
         StatusCode::OK

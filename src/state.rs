@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::failpoint::FailPoints;
 use crate::live::Live;
 use crate::providers::{local, openai};
 use crate::tasks::Tasks;
@@ -24,6 +25,8 @@ pub struct App {
     pub metrics: Metrics,
     pub live: Live,
     pub tasks: Tasks,
+    /// Where tests make the process die.
+    pub fail_points: FailPoints,
     /// The OpenAI-compatible server, when one is configured.
     pub model_server: Option<openai::Client>,
     /// The built-in embedder; loads its model when it is first used.
@@ -49,5 +52,11 @@ impl App {
 impl FromRef<App> for Metrics {
     fn from_ref(app: &App) -> Self {
         app.metrics.clone()
+    }
+}
+
+impl AsRef<Self> for App {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }

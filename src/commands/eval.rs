@@ -30,7 +30,7 @@ pub async fn run(mut config: Config, clients: usize, json: bool) -> anyhow::Resu
     let database = Database::open(&config.database).await?;
     let app = app::build(config, &database, SocketAddr::from(([127, 0, 0, 1], 0)))?;
     app.background
-        .spawn(app::worker(&app, true).run(app.stopping.clone(), Duration::from_secs(5)));
+        .spawn(app::worker(&app, &database).run(app.stopping.clone(), Duration::from_secs(5)));
     app.background.close();
     let name = format!("advisor-set-{SEED}-{clients}@eval.example");
     let scope = identity::demo_advisor(&app.pool, &app.clock, &name).await?;

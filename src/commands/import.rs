@@ -24,9 +24,8 @@ pub async fn run(config: Config, files: Vec<PathBuf>, user: &str) -> anyhow::Res
     let app = app::build(config, &database, SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let scope = identity::demo_advisor(&app.pool, &app.clock, user).await?;
     // Beside a running server it shares the work; alone it does all of it.
-    app.background.spawn(
-        app::worker(&app, database.is_ours()).run(app.stopping.clone(), Duration::from_secs(5)),
-    );
+    app.background
+        .spawn(app::worker(&app, &database).run(app.stopping.clone(), Duration::from_secs(5)));
     app.background.close();
     let mut failed = false;
     for path in &files {

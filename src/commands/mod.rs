@@ -1,5 +1,6 @@
 //! The command line's commands: each a file. Wiring, like `app.rs`.
 
+pub mod bench_queue;
 pub mod database;
 pub mod demo;
 pub mod eval;

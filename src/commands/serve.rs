@@ -1,4 +1,4 @@
-//! `paraplanner` and `paraplanner serve`: the server until a signal.
+//! `paraplanner`, `paraplanner serve` and `paraplanner worker`: until a signal.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -7,22 +7,22 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{self, Running};
+use crate::app::{self, Role, Running};
 use crate::config::Config;
 
 /// Serves until SIGTERM or SIGINT; a second signal ends the process at once.
-pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
-    let running = start(config).await?;
+pub async fn run(config: Config, role: Role) -> anyhow::Result<ExitCode> {
+    let running = start(config, role).await?;
     wait(running).await
 }
 
 /// Starts, and says where it listens.
-pub async fn start(config: Config) -> anyhow::Result<Running> {
+pub async fn start(config: Config, role: Role) -> anyhow::Result<Running> {
     let listen = config.server.listen;
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("listening on {listen} (BIND_ADDRESS, PORT)"))?;
-    let running = app::start(config, listener).await?;
+    let running = app::start(config, listener, role).await?;
     // A closed standard output is no reason not to serve.
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "listening on http://{}", running.address);

@@ -18,6 +18,7 @@ use url::{Origin, Url};
 
 pub use read::{Invalid, Source};
 
+use crate::failpoint::FailPoints;
 use crate::secret::Secret;
 
 /// The settings, valid as a whole.
@@ -32,6 +33,8 @@ pub struct Config {
     pub worker: Worker,
     pub telemetry: Telemetry,
     pub demo: Demo,
+    /// Where tests make the process die; none outside of development.
+    pub fail_points: FailPoints,
     /// Variables that are set and valid but that this version doesn't act upon; said at the start.
     pub not_acted_upon: Vec<&'static str>,
 }
@@ -60,6 +63,9 @@ pub struct Database {
     pub data_dir: PathBuf,
     /// Connections of the pool.
     pub max_connections: u32,
+    /// A transaction that does nothing for so long is ended: a frozen process must not keep its tasks'
+    /// rows locked beyond its lease.
+    pub idle_transaction: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -93,6 +99,9 @@ pub struct Worker {
     pub poll_interval: Duration,
     pub max_concurrent: u16,
     pub lock_timeout: Duration,
+    /// Days that ended tasks are kept: done and cancelled ones, and failed ones.
+    pub keep_done_days: u16,
+    pub keep_failed_days: u16,
 }
 
 #[derive(Clone, Debug)]

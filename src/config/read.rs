@@ -14,6 +14,7 @@ use super::{
     Config, Database, Demo, Environment, LogFormat, Model, ModelServer, OAuthClient, Server,
     Telemetry, Worker,
 };
+use crate::failpoint::{self, FailPoints};
 use crate::secret::Secret;
 
 /// A setting that can't be used: which, and why. Never its value: it may be a secret.
@@ -218,16 +219,18 @@ impl Reader<'_> {
             })
             .unwrap_or(Environment::Development);
         let server = self.server();
+        let worker = self.worker();
         let google = self.google();
         let demo = self.demo(environment, &server, google.is_some());
         self.judge_unused();
         Config {
             environment,
-            database: self.database(),
+            database: self.database(worker.lock_timeout),
             secret_key: self.secret("SECRET_KEY"),
             model: self.model(environment),
-            worker: self.worker(),
+            worker,
             telemetry: self.telemetry(),
+            fail_points: self.fail_points(environment),
             not_acted_upon: NOT_YET
                 .iter()
                 .copied()
@@ -255,7 +258,7 @@ impl Reader<'_> {
         }
     }
 
-    fn database(&mut self) -> Database {
+    fn database(&mut self, lock_timeout: Duration) -> Database {
         let url = self.parsed("DATABASE_URL", |text| {
             text.parse::<sqlx::postgres::PgConnectOptions>()
                 .ok()
@@ -270,6 +273,7 @@ impl Reader<'_> {
             url,
             data_dir,
             max_connections: self.small("DATABASE_MAX_CONNECTIONS", 20, (4, 1000)).into(),
+            idle_transaction: lock_timeout.clamp(Duration::from_secs(3), Duration::from_secs(60)),
         }
     }
 
@@ -352,7 +356,24 @@ impl Reader<'_> {
             poll_interval: Duration::from_secs(self.number("WORKER_POLL_INTERVAL", 5, (1, 3600))),
             max_concurrent: self.small("WORKER_MAX_CONCURRENT", 10, (1, 1000)),
             lock_timeout: Duration::from_secs(self.number("WORKER_LOCK_TIMEOUT", 300, (3, 86_400))),
+            keep_done_days: self.small("WORKER_KEEP_DONE_DAYS", 7, (1, 3650)),
+            keep_failed_days: self.small("WORKER_KEEP_FAILED_DAYS", 30, (1, 3650)),
         }
+    }
+
+    fn fail_points(&mut self, environment: Environment) -> FailPoints {
+        self.parsed("FAIL_POINTS", |text| {
+            if environment == Environment::Production {
+                return Err("is for tests, not for production".to_owned());
+            }
+            FailPoints::parse(text).ok_or_else(|| {
+                format!(
+                    "must be name=count pairs of {}",
+                    failpoint::NAMES.join(", ")
+                )
+            })
+        })
+        .unwrap_or_default()
     }
 
     fn telemetry(&mut self) -> Telemetry {

@@ -23,9 +23,20 @@ use crate::secret::Secret;
 /// A statement that takes longer is a mistake; imports and re-embedding work in batches far below it.
 const STATEMENT_TIMEOUT: &str = "30s";
 
+/// The plans of the queue's statements are pinned to its indexes: its tables fill and empty faster than
+/// statistics follow, and a plan made for an empty table is a disaster on a full one.
+const QUEUE_SESSION: &str = "set role paraplanner_app; set app.worker = 'on'; set enable_seqscan = off; \
+    set enable_bitmapscan = off; set enable_hashjoin = off; set enable_mergejoin = off";
+
+/// For workers: claiming, writing outcomes, listening, and one for the rest.
+const QUEUE_CONNECTIONS: u32 = 4;
+
 /// The open database: migrated, and with its server running if it is ours.
 pub struct Database {
     pub pool: PgPool,
+    /// Sees every user's tasks and nothing else of anybody: for `tasks::Queue` alone. Opens its
+    /// connections when they are first needed.
+    pub queue: PgPool,
     /// With the rights of whoever migrates; the pool's connections give them up.
     pub url: Secret<String>,
     server: Option<server::Server>,
@@ -46,8 +57,13 @@ impl Database {
                 (Some(server), url)
             }
         };
-        let pool = connect(url.expose(), settings.max_connections).await?;
-        Ok(Self { pool, url, server })
+        let (pool, queue) = connect(url.expose(), settings, settings.max_connections).await?;
+        Ok(Self {
+            pool,
+            queue,
+            url,
+            server,
+        })
     }
 
     /// Joins the server of a program that already runs on this data directory, or opens it.
@@ -55,9 +71,10 @@ impl Database {
         if settings.url.is_none()
             && let Some(url) = server::attach(&settings.data_dir).await?
         {
-            let pool = connect(url.expose(), 4).await?;
+            let (pool, queue) = connect(url.expose(), settings, 4).await?;
             return Ok(Self {
                 pool,
+                queue,
                 url,
                 server: None,
             });
@@ -72,6 +89,7 @@ impl Database {
 
     /// Closes the pool, then stops the server if it is ours.
     pub async fn close(self) {
+        self.queue.close().await;
         self.pool.close().await;
         if let Some(server) = self.server
             && let Err(error) = server.stop().await
@@ -81,28 +99,42 @@ impl Database {
     }
 }
 
-async fn connect(url: &str, max_connections: u32) -> anyhow::Result<PgPool> {
+async fn connect(
+    url: &str,
+    settings: &config::Database,
+    max_connections: u32,
+) -> anyhow::Result<(PgPool, PgPool)> {
     let options: PgConnectOptions = url.parse().context("reading the database's URL")?;
     let options = options
         .application_name("paraplanner")
         .disable_statement_logging()
         .options([
             ("statement_timeout", STATEMENT_TIMEOUT),
-            ("idle_in_transaction_session_timeout", "60s"),
+            (
+                "idle_in_transaction_session_timeout",
+                &*format!("{}ms", settings.idle_transaction.as_millis()),
+            ),
         ]);
     setup::prepare(&options).await?;
+    let pool = pool_of(max_connections, "set role paraplanner_app")
+        .connect_with(options.clone())
+        .await
+        .context("connecting to the database")?;
+    let queue = pool_of(QUEUE_CONNECTIONS, QUEUE_SESSION).connect_lazy_with(options);
+    Ok((pool, queue))
+}
+
+/// Pools whose connections begin with these statements.
+fn pool_of(max_connections: u32, first: &'static str) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(3))
-        .after_connect(|connection, _| {
+        .after_connect(move |connection, _| {
             Box::pin(async move {
-                connection.execute("set role paraplanner_app").await?;
+                connection.execute(first).await?;
                 Ok(())
             })
         })
-        .connect_with(options)
-        .await
-        .context("connecting to the database")
 }
 
 /// What `/health/database` tells.

@@ -66,7 +66,7 @@ pub async fn fill_demo_book(
     let once = Enqueue {
         unique_key: Some("demo".to_owned()),
         request_id,
-        caused_by: None,
+        ..Enqueue::default()
     };
     let task_id = app.tasks.enqueue(&mut tx, &FillDemoBook {}, once).await?;
     tx.commit().await?;

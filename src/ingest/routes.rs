@@ -276,7 +276,17 @@ async fn status(
     let index = retrieval::index_status(&mut tx).await?;
     let live = tasks::count_live(&mut tx, ImportDocuments::KIND).await?
         + tasks::count_live(&mut tx, Embed::KIND).await?;
-    let error = store::last_import_error(&mut tx).await?;
+    let imported =
+        tasks::last_ended(&mut tx, &[ImportDocuments::KIND], &[tasks::State::Done]).await?;
+    let latest = tasks::last_ended(
+        &mut tx,
+        &[ImportDocuments::KIND, Embed::KIND],
+        &[tasks::State::Done, tasks::State::Failed],
+    )
+    .await?;
+    let error = latest
+        .filter(|task| task.state == tasks::State::Failed)
+        .and_then(|task| task.error);
     let state = match (live, &error) {
         (1.., _) => "running",
         (_, Some(_)) => "failing",
@@ -288,7 +298,7 @@ async fn status(
             state,
             done: index.total - index.waiting,
             total: index.total,
-            last_synced_at: store::last_import_at(&mut tx).await?,
+            last_synced_at: imported.map(|task| task.finished_at),
             newest_item_at: index.newest_item_at,
             lag_seconds: None,
             watch_expires_at: None,

@@ -195,33 +195,6 @@ pub(super) async fn finish(tx: &mut Scoped, upload_id: Uuid) -> Result<(), sqlx:
     .map(drop)
 }
 
-/// When the user's last import ended, whatever became of it.
-pub(super) async fn last_import_at(tx: &mut Scoped) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
-    let user_id = tx.user_id();
-    sqlx::query_scalar!(
-        "select max(finished_at) from tasks where user_id = $1 and kind = 'import_documents' and state = 'done'",
-        user_id,
-    )
-    .fetch_one(&mut **tx)
-    .await
-}
-
-/// The error of the user's last import, if it failed.
-pub(super) async fn last_import_error(tx: &mut Scoped) -> Result<Option<String>, sqlx::Error> {
-    let user_id = tx.user_id();
-    sqlx::query_scalar!(
-        "select case when state = 'failed' then last_error end
-        from tasks
-        where user_id = $1 and kind in ('import_documents', 'embed') and finished_at is not null
-        order by finished_at desc
-        limit 1",
-        user_id,
-    )
-    .fetch_optional(&mut **tx)
-    .await
-    .map(Option::flatten)
-}
-
 /// Bytes that the user's unfinished imports still have to read, and have in all.
 pub(super) async fn bytes_under_way(tx: &mut Scoped) -> Result<i64, sqlx::Error> {
     let user_id = tx.user_id();

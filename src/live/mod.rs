@@ -54,6 +54,11 @@ impl Live {
         });
     }
 
+    /// Whether anybody listens; saves the making of what nobody hears.
+    pub fn is_heard(&self) -> bool {
+        self.0.receiver_count() > 0
+    }
+
     pub fn listen(&self) -> broadcast::Receiver<Change> {
         self.0.subscribe()
     }

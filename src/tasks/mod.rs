@@ -1,36 +1,38 @@
-//! Queued work that survives the process: claim, lease, fence, retry.
+//! Queued work that survives the process: claim, lease, fence, retry, wait, schedule.
 //!
 //! Promises: a task runs at least once until it ends; every write of a worker carries the fence of
 //! its claim, so that a worker that lost its lease changes nothing; no handler runs inside a
-//! transaction; a panic is a retry. May not know: any kind of task. The payload type lives with the
-//! one who asks, `impl Handler` with the one who does, and `app.rs` registers it in one line.
+//! transaction; a panic is a retry; what sleeps is woken once, by whatever comes first. May not
+//! know: any kind of task. The payload type lives with the one who asks, `impl Handler` with the one
+//! who does, and `app.rs` registers it in one line; recurring work is a [`Routine`].
 //!
-//! Begin with [`Payload`] and [`Handler`]; `worker.rs` is the loop, `store.rs` all SQL.
+//! Begin with [`Payload`] and [`Handler`]. [`Tasks`] is the sending end, [`Context`] what a handler is
+//! given, `worker` the loops, [`Queue`] all statements of a worker, `history` those of the API.
 
+mod context;
+mod history;
+mod queue;
 mod registry;
 pub mod routes;
-mod store;
+mod schedule;
+mod send;
+mod slots;
 mod worker;
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
-use sqlx::PgPool;
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use crate::clock::Clock;
-use crate::db::{Scoped, UserScope};
-use crate::ids;
-
+pub use context::{Context, Guard, RoutineContext};
+pub use history::{Keep, LastEnded, count_live, last_ended};
+pub use queue::{Claimed, Depth, Due, Ended, Ending, Lease, Queue, Room, Wait, Woken, Written};
 pub use registry::Registry;
+pub use schedule::{Routine, TidyTasks};
+pub use send::{Enqueue, Tasks};
 pub use worker::{Worker, WorkerSettings};
 
 /// What is to be done: data that an older version of the program wrote must stay readable.
@@ -39,21 +41,71 @@ pub trait Payload: Serialize + DeserializeOwned + Send + 'static {
     const KIND: &'static str;
     const PRIORITY: Priority = Priority::Ordinary;
     const MAX_ATTEMPTS: i32 = 5;
+    /// Of one attempt; one that takes longer is stopped and counts as failed.
+    const TIME_LIMIT: Duration = Duration::from_secs(600);
 }
 
 /// Who does it. `S` is what the program gives to all handlers.
 pub trait Handler<S>: Payload {
-    /// The value becomes the task's `result`. Must be safe to run again from its last checkpoint.
+    /// The value becomes the task's `result`. Must be safe to run again: what [`Context::step`] has
+    /// recorded isn't done twice.
     fn run(self, context: Context<S>) -> impl Future<Output = Result<Value, Failure>> + Send;
 }
 
 /// What goes first; a bulk import never delays an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i16)]
 pub enum Priority {
     /// Somebody waits for it.
     Interactive = 0,
     Ordinary = 10,
     Bulk = 20,
+}
+
+/// Where a task stands. Scheduled and ready ones are both `pending` in the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, sqlx::Type)]
+#[repr(i16)]
+pub enum State {
+    Scheduled = 0,
+    Ready = 1,
+    Running = 2,
+    Waiting = 3,
+    Done = 4,
+    Failed = 5,
+    Cancelled = 6,
+}
+
+impl State {
+    /// As the API says it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Scheduled | Self::Ready => "pending",
+            Self::Running => "in_progress",
+            Self::Waiting => "waiting",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The states that the API calls by this name; none when there is no such name.
+    pub fn named(name: &str) -> &'static [Self] {
+        match name {
+            "pending" => &[Self::Scheduled, Self::Ready],
+            "in_progress" => &[Self::Running],
+            "waiting" => &[Self::Waiting],
+            "done" => &[Self::Done],
+            "failed" => &[Self::Failed],
+            "cancelled" => &[Self::Cancelled],
+            _ => &[],
+        }
+    }
+}
+
+impl Serialize for State {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
 }
 
 /// Why a handler ended without a result, and so what follows.
@@ -63,8 +115,10 @@ pub enum Failure {
     Retry(anyhow::Error),
     /// No attempt will help.
     Fail(anyhow::Error),
-    /// Not its turn: again after this long, without spending an attempt.
+    /// Not its turn (a provider said when): again after this long, without spending an attempt.
     Again(Duration),
+    /// Sleeps until what it waits for; made by [`Context::wait`] alone.
+    Wait(Box<Wait>),
     /// Another worker has the task now, or the user cancelled it: stop, write nothing.
     LeaseLost,
 }
@@ -74,6 +128,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Retry(cause) | Self::Fail(cause) => write!(f, "{cause:#}"),
             Self::Again(pause) => write!(f, "again in {} s", pause.as_secs()),
+            Self::Wait(wait) => write!(f, "waits in {:?}", wait.name),
             Self::LeaseLost => f.write_str("the lease was lost"),
         }
     }
@@ -93,117 +148,4 @@ impl<T, E: Into<anyhow::Error>> OrFailure<T> for Result<T, E> {
     fn or_fail(self) -> Result<T, Failure> {
         self.map_err(|error| Failure::Fail(error.into()))
     }
-}
-
-/// What a running handler is given.
-pub struct Context<S> {
-    pub app: S,
-    pub scope: UserScope,
-    /// The task's id in the API.
-    pub task_id: Uuid,
-    pub request_id: Option<String>,
-    /// Cancelled when the process stops or the lease is lost: end at the next safe place.
-    pub stop: CancellationToken,
-    lease: Lease,
-    pool: PgPool,
-}
-
-/// The claim that a worker holds; every write on behalf of the task carries it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lease {
-    id: i64,
-    fence: i32,
-}
-
-impl<S> Context<S> {
-    /// Checks the fence inside the caller's transaction and locks the task until its end, so that
-    /// what the transaction writes can't come from a worker that has been replaced.
-    pub async fn hold(&self, tx: &mut Scoped) -> Result<(), Failure> {
-        if store::hold(tx, self.lease).await.or_retry()? {
-            Ok(())
-        } else {
-            Err(Failure::LeaseLost)
-        }
-    }
-
-    /// Tells how far the task is, in whatever unit the kind has.
-    pub async fn progress(&self, done: i64, total: i64) -> Result<(), Failure> {
-        let mut tx = self.scope.begin(&self.pool).await.or_retry()?;
-        let held = store::progress(&mut tx, self.lease, done, total)
-            .await
-            .or_retry()?;
-        tx.commit().await.or_retry()?;
-        if held {
-            Ok(())
-        } else {
-            Err(Failure::LeaseLost)
-        }
-    }
-}
-
-/// The sending end of the queue.
-#[derive(Clone, Debug)]
-pub struct Tasks {
-    clock: Clock,
-    /// Wakes this process's worker.
-    ready: Arc<Notify>,
-    /// Wakes the announcer, which tells the other processes.
-    announce: Arc<Notify>,
-    working: Arc<AtomicBool>,
-}
-
-/// How a task is queued, beyond its payload.
-#[derive(Clone, Debug, Default)]
-pub struct Enqueue {
-    /// While a task of this kind and key lives, another isn't made.
-    pub unique_key: Option<String>,
-    pub request_id: Option<String>,
-    /// What caused it, as the API shows it.
-    pub caused_by: Option<Value>,
-}
-
-impl Tasks {
-    pub fn new(clock: Clock) -> Self {
-        Self {
-            clock,
-            ready: Arc::default(),
-            announce: Arc::default(),
-            working: Arc::default(),
-        }
-    }
-
-    /// Queues a task within the caller's transaction and returns its id, or that of the live task
-    /// with the same unique key. Call [`Tasks::wake`] after the commit.
-    pub async fn enqueue<P: Payload>(
-        &self,
-        tx: &mut Scoped,
-        payload: &P,
-        how: Enqueue,
-    ) -> anyhow::Result<Uuid> {
-        let new = store::NewTask {
-            public_id: ids::next(),
-            kind: P::KIND,
-            payload: serde_json::to_value(payload)?,
-            priority: P::PRIORITY,
-            max_attempts: P::MAX_ATTEMPTS,
-            now: self.clock.now(),
-        };
-        Ok(store::insert(tx, &new, &how).await?)
-    }
-
-    /// Whether this process's worker has joined the queue.
-    pub fn is_working(&self) -> bool {
-        self.working.load(Ordering::Relaxed)
-    }
-
-    /// "There may be work": a hint, to this process at once and to the others within 10 ms.
-    pub fn wake(&self) {
-        self.ready.notify_one();
-        self.announce.notify_one();
-    }
-}
-
-/// Which of the user's tasks of one kind live (wait or run)?
-pub async fn count_live(tx: &mut Scoped, kind: &str) -> Result<i64, sqlx::Error> {
-    store::count_live(tx, kind).await
 }

@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::store;
+use super::{State as TaskState, history};
 use crate::http::{CurrentUser, Cursor, Json, Page, PageQuery, Path, Problem, ProblemBody, Query};
 use crate::state::App;
 
@@ -28,7 +28,8 @@ pub struct TaskView {
     #[serde(rename = "type")]
     pub kind: String,
     /// `pending`, `in_progress`, `waiting`, `done`, `failed` or `cancelled`.
-    pub state: String,
+    #[schema(value_type = String)]
+    pub state: TaskState,
     /// Lower goes first.
     pub priority: i16,
     pub attempts: i32,
@@ -42,6 +43,8 @@ pub struct TaskView {
     pub result: Option<Value>,
     pub reason: Option<String>,
     pub caused_by: Option<Value>,
+    /// What a waiting task waits for; null while it doesn't.
+    pub waiting_on: Option<Value>,
     pub created_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
 }
@@ -59,8 +62,6 @@ struct TaskBody {
     #[serde(flatten)]
     task: TaskView,
     progress: Progress,
-    /// What a waiting task waits for; null while it doesn't.
-    waiting_on: Option<Value>,
 }
 
 impl From<TaskView> for TaskBody {
@@ -70,7 +71,6 @@ impl From<TaskView> for TaskBody {
                 done: task.progress_done,
                 total: task.progress_total,
             },
-            waiting_on: None,
             task,
         }
     }
@@ -105,21 +105,20 @@ async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<TaskBody>>, Problem> {
     let (limit, cursor) = page.parse()?;
-    if let Some(state) = &filter.state
-        && !STATES.contains(&state.as_str())
-    {
+    let states = filter.state.as_deref().map(TaskState::named);
+    if states.is_some_and(<[TaskState]>::is_empty) {
         return Err(Problem::invalid(
             "state",
             format!("must be one of {}", STATES.join(", ")),
         ));
     }
     let mut tx = scope.begin(&app.pool).await?;
-    let rows = store::list(
+    let rows = history::list(
         &mut tx,
-        filter.state.as_deref(),
+        states,
         filter.kind.as_deref(),
         limit,
-        cursor,
+        cursor.map(|cursor| cursor.id),
     )
     .await?;
     let rows = rows.into_iter().map(TaskBody::from).collect();
@@ -138,7 +137,7 @@ async fn get(
     Path(id): Path<Uuid>,
 ) -> Result<Json<TaskBody>, Problem> {
     let mut tx = scope.begin(&app.pool).await?;
-    let task = store::find(&mut tx, id)
+    let task = history::find(&mut tx, id)
         .await?
         .ok_or_else(Problem::not_found)?;
     Ok(Json(task.into()))
@@ -154,12 +153,14 @@ async fn cancel(
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
     let mut tx = scope.begin(&app.pool).await?;
-    let cancelled = store::cancel(&mut tx, id, app.clock.now()).await?;
+    let cancelled = history::cancel(&mut tx, id, app.clock.now()).await?;
     if !cancelled {
-        let task = store::find(&mut tx, id)
+        let task = history::find(&mut tx, id)
             .await?
             .ok_or_else(Problem::not_found)?;
-        return Err(Problem::conflict("the task has ended").detail(format!("it is {}", task.state)));
+        return Err(
+            Problem::conflict("the task has ended").detail(format!("it is {}", task.state.name()))
+        );
     }
     tx.commit().await?;
     Ok(StatusCode::ACCEPTED)
@@ -175,7 +176,7 @@ async fn retry(
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
     let mut tx = scope.begin(&app.pool).await?;
-    let queued = store::retry(&mut tx, id, app.clock.now())
+    let queued = history::retry(&mut tx, id, app.clock.now())
         .await
         .map_err(|error| {
             match error
@@ -187,12 +188,12 @@ async fn retry(
             }
         })?;
     if !queued {
-        let task = store::find(&mut tx, id)
+        let task = history::find(&mut tx, id)
             .await?
             .ok_or_else(Problem::not_found)?;
         return Err(
             Problem::conflict("only failed and cancelled tasks can be retried")
-                .detail(format!("it is {}", task.state)),
+                .detail(format!("it is {}", task.state.name())),
         );
     }
     tx.commit().await?;

@@ -1,43 +1,54 @@
-//! The loop that claims due tasks and runs them, at most so many at once.
+//! The loops of a process that works: claim, run, write outcomes, keep the lease, wake what is due.
 //!
-//! It is woken by a hint (this process, or LISTEN for the others') and polls as the safety net. It
-//! survives any database error: claiming goes on after a pause. A third of the lock timeout is the
-//! heartbeat; a process that couldn't renew in time stops its handlers before others may take over.
+//! They survive any database error: each goes on after a pause that grows, jittered. Claiming is woken
+//! by hints (this process's, or NOTIFY for the others') and polls as the safety net. A third of the
+//! lock timeout is the heartbeat; a process that couldn't renew in time stops its handlers before
+//! others may take over, and joins again.
 
-use std::panic::AssertUnwindSafe;
+mod flush;
+mod run;
+mod watch;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
-use futures::FutureExt as _;
 use rand::Rng as _;
-use serde_json::json;
-use sqlx::PgPool;
-use sqlx::postgres::PgListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument as _;
 
-use super::store::{self, Claimed, Ending};
-use super::{Context, Failure, Lease, Registry, Tasks};
+use self::flush::Finished;
+use super::context::LeaseEnd;
+use super::queue::{Reached, line};
+use super::slots::Slots;
+use super::{Queue, Registry, Tasks};
 use crate::clock::Clock;
 use crate::config;
-use crate::db::UserScope;
-use crate::live::{Live, Topic};
+use crate::failpoint::FailPoints;
+use crate::live::Live;
 use crate::telemetry::Metrics;
 
-const CHANNEL: &str = "paraplanner_tasks";
-const BACKOFF_BASE: Duration = Duration::from_secs(2);
-const BACKOFF_CAP: Duration = Duration::from_secs(600);
+/// Outcomes that may wait to be written; beyond it handlers' ends wait.
+const UNWRITTEN: usize = 1000;
+/// At most this often the senders are told how far the lines have moved on.
+const MOVE_ON: Duration = Duration::from_millis(100);
+/// At most this long a claim is put off for more room.
+const GATHER: Duration = Duration::from_millis(20);
+/// Claims begin where the line stood this long ago: a sender's commit may come late, but not later.
+const FLOOR_AGE: Duration = Duration::from_secs(1);
+/// And this often from the very beginning, for a commit that came later all the same.
+const FROM_THE_BEGINNING: Duration = Duration::from_secs(4);
 
 /// What the worker needs beyond its handlers.
 #[derive(Clone)]
 pub struct WorkerSettings {
-    pub pool: PgPool,
+    pub queue: Queue,
+    /// For the user's own rows.
+    pub pool: sqlx::PgPool,
     pub clock: Clock,
     pub metrics: Metrics,
+    pub fail_points: FailPoints,
     pub live: Live,
     pub tasks: Tasks,
     pub settings: config::Worker,
@@ -45,309 +56,263 @@ pub struct WorkerSettings {
     pub alone: bool,
 }
 
-/// The pool of running tasks.
+/// A process's worker.
 pub struct Worker<S> {
-    with: WorkerSettings,
+    with: Arc<WorkerSettings>,
     registry: Arc<Registry<S>>,
     app: S,
+}
+
+/// One life of an instance: ends with the process, or when the lease was lost.
+struct Life {
+    instance: i32,
+    lease_end: LeaseEnd,
+    /// Handlers are asked to end.
+    stop: CancellationToken,
+    /// Handlers are ended.
+    halt: CancellationToken,
+    slots: Arc<Slots>,
     running: TaskTracker,
-    slots: Arc<Semaphore>,
+    finished: mpsc::Sender<Finished>,
 }
 
 impl<S: Clone + Send + Sync + 'static> Worker<S> {
     pub fn new(with: WorkerSettings, registry: Registry<S>, app: S) -> Self {
-        let slots = Arc::new(Semaphore::new(with.settings.max_concurrent.into()));
         Self {
-            with,
+            with: Arc::new(with),
             registry: Arc::new(registry),
             app,
-            running: TaskTracker::new(),
-            slots,
         }
     }
 
     /// Works until `stop`; then claims nothing, lets handlers end within `grace`, gives the rest back.
     pub async fn run(self, stop: CancellationToken, grace: Duration) {
+        let (finished, outcomes) = mpsc::channel(UNWRITTEN);
+        let written = CancellationToken::new();
+        let writing = TaskTracker::new();
+        writing.spawn(flush::run(
+            Arc::clone(&self.with),
+            outcomes,
+            written.clone(),
+        ));
+        writing.close();
+        let mut failures = 0;
         while !stop.is_cancelled() {
-            match store::join(&self.with.pool, self.with.settings.lock_timeout).await {
-                Ok(instance) => self.work(instance, &stop, grace).await,
+            let asked_at = Instant::now();
+            match self.with.queue.join(self.with.settings.lock_timeout).await {
+                Ok(instance) => {
+                    failures = 0;
+                    let life = Life {
+                        instance,
+                        lease_end: LeaseEnd::new(asked_at, self.with.settings.lock_timeout),
+                        stop: CancellationToken::new(),
+                        halt: CancellationToken::new(),
+                        slots: Slots::new(self.with.settings.max_concurrent.into()),
+                        running: TaskTracker::new(),
+                        finished: finished.clone(),
+                    };
+                    Box::pin(self.live(life, &stop, grace)).await;
+                }
                 Err(error) => {
                     tracing::warn!(%error, "the worker can't join the queue");
-                    sleep_or_stop(Duration::from_secs(1), &stop).await;
+                    failures += 1;
+                    tokio::select! {
+                        () = tokio::time::sleep(database_pause(failures)) => {}
+                        () = stop.cancelled() => {}
+                    }
                 }
             }
         }
+        drop(finished);
+        // What is unwritten when the database stays away is done again by whoever takes it over.
+        if tokio::time::timeout(Duration::from_secs(2), writing.wait())
+            .await
+            .is_err()
+        {
+            written.cancel();
+            writing.wait().await;
+        }
     }
 
-    /// One life of an instance: ends with the process, or when the lease was lost.
-    async fn work(&self, instance: i32, stop: &CancellationToken, grace: Duration) {
-        let lease_held = CancellationToken::new();
+    async fn live(&self, life: Life, stop: &CancellationToken, grace: Duration) {
+        let hints = &self.with.tasks.hints;
+        let kinds = self.registry.kinds();
         if self.with.alone
-            && let Err(error) = store::expire_others(&self.with.pool, instance).await
+            && let Err(error) = self.with.queue.expire_others(life.instance).await
         {
             tracing::warn!(%error, "leases of earlier starts could not be ended");
         }
-        self.with.tasks.working.store(true, Ordering::Relaxed);
+        hints.working.store(true, Ordering::Relaxed);
         tokio::select! {
             () = stop.cancelled() => {}
-            () = self.heartbeat(instance) => {
-                tracing::error!(instance, "the worker lost its lease and stops what it runs");
+            () = watch::heartbeat(&self.with, life.instance, &life.lease_end) => {
+                tracing::error!(instance = life.instance, "the worker lost its lease and stops what it runs");
+                life.halt.cancel();
             }
-            () = self.rescue() => {}
-            () = self.listen() => {}
-            () = self.announce() => {}
-            () = self.claim(instance, &lease_held) => {}
+            () = watch::rescue(&self.with) => {}
+            () = watch::listen(&self.with) => {}
+            () = watch::announce(&self.with) => {}
+            () = watch::due(&self.with, self.registry.schedules()) => {}
+            () = watch::measure(&self.with, &kinds) => {}
+            () = self.claim(&life, &kinds) => {}
         }
-        self.with.tasks.working.store(false, Ordering::Relaxed);
-        // Handlers are told first and given time; what doesn't end is taken back with a new fence.
-        lease_held.cancel();
-        self.running.close();
-        // A lost lease leaves no time: others may have begun already.
-        if stop.is_cancelled() {
-            let _ = tokio::time::timeout(grace, self.running.wait()).await;
+        hints.working.store(false, Ordering::Relaxed);
+        life.stop.cancel();
+        life.running.close();
+        if tokio::time::timeout(grace, life.running.wait())
+            .await
+            .is_err()
+        {
+            life.halt.cancel();
+            life.running.wait().await;
         }
-        self.running.reopen();
-        if let Err(error) = store::leave(&self.with.pool, instance).await {
-            tracing::warn!(%error, instance, "leases could not be given back; others wait for their end");
-        }
-    }
-
-    /// Returns when the lease is lost.
-    async fn heartbeat(&self, instance: i32) {
-        let lock = self.with.settings.lock_timeout;
-        let mut renewed = Instant::now();
-        loop {
-            tokio::time::sleep(lock / 3).await;
-            let started = Instant::now();
-            match store::renew(&self.with.pool, instance, lock).await {
-                Ok(true) => renewed = started,
-                Ok(false) => return,
-                Err(error) => tracing::warn!(%error, instance, "the lease could not be renewed"),
-            }
-            // By our own clock, counted from before the last renewal that worked.
-            if renewed.elapsed() + lock / 6 >= lock {
-                return;
+        // Outcomes that are being written carry a fence that `leave` raises: they go first.
+        let sent_before = life.finished.max_capacity();
+        let _ = tokio::time::timeout(
+            Duration::from_secs(2),
+            life.finished.reserve_many(sent_before),
+        )
+        .await;
+        match self.with.queue.leave(life.instance).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "gave {count} tasks back"),
+            Err(error) => {
+                tracing::warn!(%error, "leases could not be given back; others wait for their end");
             }
         }
     }
 
-    async fn rescue(&self) {
+    async fn claim(&self, life: &Life, kinds: &[String]) {
+        let hints = &self.with.tasks.hints;
+        // Dead rows of an earlier start would be walked over as well.
+        let mut floor = Floor::at(self.with.queue.reached().await.unwrap_or_default());
+        let mut failures = 0;
+        let mut backlog = false;
         loop {
-            match store::rescue(&self.with.pool, self.with.clock.now()).await {
-                Ok(0) => {}
-                Ok(count) => {
-                    tracing::warn!(count, "took {count} tasks over from instances that died");
-                    self.with.tasks.ready.notify_one();
+            let room = life.slots.room();
+            if room.all == 0 {
+                life.slots.freed.notified().await;
+                continue;
+            }
+            // With more in line, a claim for each task that ends would cost more than the tasks.
+            if backlog && room.all < life.slots.worth_a_claim() {
+                tokio::select! {
+                    () = life.slots.freed.notified() => continue,
+                    () = hints.ready.notified() => {}
+                    () = tokio::time::sleep(GATHER) => {}
                 }
-                Err(error) => tracing::warn!(%error, "looking for dead instances failed"),
             }
-            tokio::time::sleep(self.with.settings.lock_timeout / 6).await;
-        }
-    }
-
-    /// Hears of other processes' work. A lost connection costs latency, not work.
-    async fn listen(&self) {
-        loop {
-            if let Err(error) = self.hear().await {
-                tracing::warn!(%error, "listening for tasks failed; polling goes on");
-            }
-            self.with.tasks.ready.notify_one();
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    }
-
-    async fn hear(&self) -> Result<(), sqlx::Error> {
-        let mut listener = PgListener::connect_with(&self.with.pool).await?;
-        listener.listen(CHANNEL).await?;
-        while listener.try_recv().await?.is_some() {
-            self.with.tasks.ready.notify_one();
-        }
-        Ok(())
-    }
-
-    async fn announce(&self) {
-        loop {
-            self.with.tasks.announce.notified().await;
-            if let Err(error) = store::announce(&self.with.pool, CHANNEL).await {
-                tracing::debug!(%error, "announcing work failed; the others poll");
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    async fn claim(&self, instance: i32, handlers_stop: &CancellationToken) {
-        let kinds = self.registry.kinds();
-        loop {
-            // Waits for a free slot first, so that nothing is claimed that can't start.
-            let Ok(first) = Arc::clone(&self.slots).acquire_owned().await else {
-                return;
-            };
-            let mut permits = vec![first];
-            while let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() {
-                permits.push(permit);
-            }
-            let limit = i64::try_from(permits.len()).unwrap_or(i64::MAX);
-            let now = self.with.clock.now();
-            let found = match store::claim(&self.with.pool, instance, &kinds, limit, now).await {
+            let found = match self
+                .with
+                .queue
+                .claim(life.instance, kinds, room, floor.now())
+                .await
+            {
                 Ok(found) => found,
                 Err(error) => {
                     tracing::warn!(%error, "claiming tasks failed");
-                    Vec::new()
+                    failures += 1;
+                    tokio::time::sleep(database_pause(failures)).await;
+                    continue;
                 }
             };
-            let all_slots_used = found.len() == permits.len();
-            for (task, permit) in found.into_iter().zip(permits) {
-                self.start(task, permit, handlers_stop.child_token());
+            failures = 0;
+            if !found.is_empty() {
+                self.with.fail_points.hit("tasks.claimed");
             }
-            if !all_slots_used {
-                self.pause().await;
+            let mut by_line = [0_i64; 3];
+            let mut reached = [0; 3];
+            for task in &found {
+                let which = line(task.priority);
+                by_line[which] += 1;
+                reached[which] = reached[which].max(task.turn);
             }
-        }
-    }
-
-    /// Until a hint or the next poll; jittered, so that instances don't poll in step.
-    async fn pause(&self) {
-        let poll = self.with.settings.poll_interval;
-        let jittered = poll.mul_f64(rand::rng().random_range(0.8..1.2));
-        let _ = tokio::time::timeout(jittered, self.with.tasks.ready.notified()).await;
-    }
-
-    fn start(&self, task: Claimed, permit: OwnedSemaphorePermit, stop: CancellationToken) {
-        let lease = Lease {
-            id: task.id,
-            fence: task.fence,
-        };
-        let scope = UserScope::checked(task.user_id);
-        let context = Context {
-            app: self.app.clone(),
-            scope,
-            task_id: task.public_id,
-            request_id: task.request_id.clone(),
-            stop: stop.clone(),
-            lease,
-            pool: self.with.pool.clone(),
-        };
-        let span = tracing::info_span!(
-            "task",
-            task_id = %task.public_id,
-            kind = task.kind,
-            request_id = task.request_id
-        );
-        let Some((kind, work)) = self
-            .registry
-            .start(&task.kind, task.payload.clone(), context)
-        else {
-            return;
-        };
-        let with = self.with.clone();
-        self.running.spawn(
-            async move {
-                let started = Instant::now();
-                let in_progress = with.metrics.task_running();
-                with.live.tell(
-                    task.user_id,
-                    Topic::Task,
-                    json!({"task_id": task.public_id}),
-                );
-                let outcome = AssertUnwindSafe(work).catch_unwind().await;
-                drop(in_progress);
-                let outcome = outcome.unwrap_or_else(|_| {
-                    with.metrics.panic();
-                    Err(Failure::Retry(anyhow::anyhow!("the handler panicked")))
-                });
-                let label = with
-                    .finish(&task, lease, outcome, stop.is_cancelled())
-                    .await;
-                with.metrics.task_finished(kind, label, started.elapsed());
-                with.live.tell(
-                    task.user_id,
-                    Topic::Task,
-                    json!({"task_id": task.public_id}),
-                );
-                // The slot is free only now, and the loop may be waiting for it.
-                drop(permit);
+            let [interactive, ordinary, bulk] = by_line;
+            let but_interactive = ordinary + bulk;
+            backlog = interactive + but_interactive >= room.all;
+            let class_full = but_interactive >= room.but_interactive || bulk >= room.bulk;
+            for task in found {
+                self.start(life, task);
             }
-            .instrument(span),
-        );
-    }
-}
-
-impl WorkerSettings {
-    /// Writes how the attempt ended; returns its label for the metrics.
-    async fn finish(
-        &self,
-        task: &Claimed,
-        lease: Lease,
-        outcome: Result<serde_json::Value, Failure>,
-        stopping: bool,
-    ) -> &'static str {
-        let now = self.clock.now();
-        let (label, ending) = match outcome {
-            Ok(result) => ("done", Ending::Done(result)),
-            // Interrupted by our own end: `leave` gives it back.
-            Err(_) if stopping => return "interrupted",
-            Err(Failure::LeaseLost) => {
-                self.metrics.lease_lost();
-                return "lease_lost";
+            if let Some(reached) = floor.reached(reached)
+                && let Err(error) = self.with.queue.move_on(reached).await
+            {
+                tracing::debug!(%error, "the lines could not be moved on");
             }
-            Err(Failure::Again(pause)) => (
-                "again",
-                Ending::Again {
-                    at: now + TimeDelta::from_std(pause).unwrap_or(TimeDelta::MAX),
-                    error: None,
-                    spent: false,
-                },
-            ),
-            Err(failure @ Failure::Retry(_)) if task.attempts < task.max_attempts => {
-                let error = failure.to_string();
-                tracing::warn!(
-                    error,
-                    attempt = task.attempts,
-                    "the task will be tried again"
-                );
-                let pause = backoff(task.attempts);
-                (
-                    "retry",
-                    Ending::Again {
-                        at: now + TimeDelta::from_std(pause).unwrap_or(TimeDelta::MAX),
-                        error: Some(error),
-                        spent: true,
-                    },
-                )
+            if backlog {
+                continue;
             }
-            Err(failure) => {
-                let error = failure.to_string();
-                tracing::error!(error, attempt = task.attempts, "the task failed");
-                ("failed", Ending::Failed(error))
-            }
-        };
-        match store::end(&self.pool, lease, ending, now).await {
-            Ok(true) => label,
-            Ok(false) => {
-                self.metrics.lease_lost();
-                "lease_lost"
-            }
-            Err(error) => {
-                // The row stays in progress and is rescued when our lease ends.
-                tracing::error!(%error, "a task's outcome could not be written");
-                "unwritten"
+            let pause = tokio::time::sleep(jittered(self.with.settings.poll_interval));
+            tokio::select! {
+                () = hints.ready.notified() => {}
+                // Work of a class that was full may be waiting.
+                () = life.slots.freed.notified(), if class_full => {}
+                () = pause => {}
             }
         }
     }
 }
 
-/// Full jitter over an exponential: `0..min(base · 2^attempts, cap)`.
-fn backoff(attempts: i32) -> Duration {
-    let exponent = u32::try_from(attempts.clamp(0, 16)).unwrap_or(0);
-    let ceiling = BACKOFF_BASE
-        .saturating_mul(2_u32.saturating_pow(exponent))
-        .min(BACKOFF_CAP);
-    ceiling.mul_f64(rand::rng().random_range(0.1..1.0))
+/// Where claims begin in each line. While a long transaction keeps vacuum from removing dead rows, a
+/// claim from the beginning would walk over all of them.
+struct Floor {
+    /// Reached at `since`, and before that.
+    recent: Reached,
+    old: Reached,
+    since: Instant,
+    beginning_at: Instant,
+    told_at: Instant,
+    told: Reached,
 }
 
-async fn sleep_or_stop(pause: Duration, stop: &CancellationToken) {
-    tokio::select! {
-        () = tokio::time::sleep(pause) => {}
-        () = stop.cancelled() => {}
+impl Floor {
+    fn at(reached: Reached) -> Self {
+        let now = Instant::now();
+        Self {
+            recent: reached,
+            old: reached,
+            since: now,
+            beginning_at: now,
+            told_at: now,
+            told: reached,
+        }
     }
+
+    fn now(&mut self) -> Reached {
+        if self.beginning_at.elapsed() >= FROM_THE_BEGINNING {
+            self.beginning_at = Instant::now();
+            return [0; 3];
+        }
+        self.old
+    }
+
+    /// Notes what was claimed; returns what the senders should be told, now and then.
+    fn reached(&mut self, reached: Reached) -> Option<Reached> {
+        for (line, place) in reached.into_iter().enumerate() {
+            self.told[line] = self.told[line].max(place);
+        }
+        if self.since.elapsed() >= FLOOR_AGE {
+            self.since = Instant::now();
+            self.old = self.recent;
+            self.recent = self.told;
+        }
+        let due = reached != [0; 3] && self.told_at.elapsed() >= MOVE_ON;
+        due.then(|| {
+            self.told_at = Instant::now();
+            self.told
+        })
+    }
+}
+
+/// So that instances don't poll in step.
+fn jittered(interval: Duration) -> Duration {
+    interval.mul_f64(rand::rng().random_range(0.8..1.2))
+}
+
+/// Before the database is asked again: up to 5 s, so that a worker is back soon after it.
+fn database_pause(failures: u32) -> Duration {
+    let ceiling = Duration::from_millis(200)
+        .saturating_mul(2_u32.saturating_pow(failures.min(5)))
+        .min(Duration::from_secs(5));
+    ceiling.mul_f64(rand::rng().random_range(0.2..1.0))
 }

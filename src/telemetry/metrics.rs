@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    Opts, Registry, TextEncoder, core::Collector,
+    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
 };
 
 /// Handles to every metric; cheap to clone.
@@ -24,6 +24,10 @@ pub struct Metrics {
     task_duration: HistogramVec,
     tasks_running: IntGauge,
     leases_lost: IntCounter,
+    task_depth: IntGaugeVec,
+    task_oldest_due: Gauge,
+    task_dead_rows: IntGauge,
+    effects: IntCounterVec,
     imported: IntCounterVec,
     chunks_embedded: IntCounter,
 }
@@ -86,6 +90,18 @@ impl Metrics {
         ))
         .expect("a sound name");
         register(Box::new(search_duration.clone()));
+        let task_depth = IntGaugeVec::new(
+            Opts::new("paraplanner_tasks", "Live tasks by kind and state"),
+            &["kind", "state"],
+        )
+        .expect("a sound name");
+        register(Box::new(task_depth.clone()));
+        let task_oldest_due = Gauge::new(
+            "paraplanner_task_oldest_due_seconds",
+            "How long the oldest task that could run has been due",
+        )
+        .expect("a sound name");
+        register(Box::new(task_oldest_due.clone()));
         Self {
             http_requests: counters(
                 "paraplanner_http_requests_total",
@@ -140,6 +156,17 @@ impl Metrics {
             leases_lost: counter(
                 "paraplanner_task_leases_lost_total",
                 "Results dropped because another worker had taken the task over",
+            ),
+            task_depth,
+            task_oldest_due,
+            task_dead_rows: gauge(
+                "paraplanner_task_dead_rows",
+                "Dead rows of the table of live tasks that vacuum has yet to remove, estimated",
+            ),
+            effects: counters(
+                "paraplanner_effects_total",
+                "Effects on the outside world by action and what came of a step of them",
+                &["action", "outcome"],
             ),
             imported: counters(
                 "paraplanner_imported_items_total",
@@ -217,6 +244,24 @@ impl Metrics {
 
     pub fn lease_lost(&self) {
         self.leases_lost.inc();
+    }
+
+    pub fn effect(&self, action: &str, outcome: &'static str) {
+        self.effects.with_label_values(&[action, outcome]).inc();
+    }
+
+    /// Before a new count of the queue.
+    pub fn clear_task_depths(&self) {
+        self.task_depth.reset();
+    }
+
+    pub fn add_task_depth(&self, kind: &str, state: &'static str, count: i64) {
+        self.task_depth.with_label_values(&[kind, state]).add(count);
+    }
+
+    pub fn task_queue(&self, oldest_due_secs: f64, dead_rows: i64) {
+        self.task_oldest_due.set(oldest_due_secs);
+        self.task_dead_rows.set(dead_rows);
     }
 
     pub fn imported(&self, new: u64, unchanged: u64, unreadable: u64) {
