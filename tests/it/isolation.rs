@@ -293,6 +293,20 @@ async fn the_database_itself_shows_nothing_without_a_user() {
     .await
     .unwrap();
     assert!(tables.len() > 10, "{tables:?}");
+    let unguarded: Vec<String> = sqlx::query_scalar(
+        "select relname::text from pg_class
+        where relname = any($1) and relname <> 'sessions' and relkind = 'r'
+            and not (relrowsecurity and relforcerowsecurity
+                and exists (select from pg_policy where polrelid = pg_class.oid))",
+    )
+    .bind(&tables)
+    .fetch_all(&mut admin)
+    .await
+    .unwrap();
+    assert!(
+        unguarded.is_empty(),
+        "without row-level security: {unguarded:?}"
+    );
     let sams: Uuid = sam.get("/api/auth/me").await.ok()["id"]
         .as_str()
         .unwrap()

@@ -17,5 +17,8 @@ mod isolation;
 mod model;
 mod operations;
 mod process;
+mod queue;
+mod queue_model;
+mod queue_process;
 mod server;
 mod world;

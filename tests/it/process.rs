@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::client::{Advisor, File};
 use crate::files::{self, SARA};
+use crate::server::TestDatabase;
 use crate::world::{eventually, http};
 
 fn command(data_dir: &Path) -> Command {
@@ -45,7 +46,11 @@ struct Program {
 
 impl Program {
     fn start(data_dir: &Path) -> Self {
-        let mut child = command(data_dir)
+        Self::of(&mut command(data_dir))
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -115,6 +120,7 @@ fn a_bad_setting_ends_the_start_with_one_line_that_names_it() {
         ("OPENAI_BASE_URL", "ftp://models.example.com"),
         ("DEMO_MODE", "maybe"),
         ("UPLOAD_MAX_BYTES", "lots"),
+        ("FAIL_POINTS", "nowhere=1"),
     ] {
         let folder = TempDir::new().unwrap();
         let ended = output(command(folder.path()).env(name, value));
@@ -285,4 +291,37 @@ async fn while_it_stops_it_says_that_it_is_not_ready() {
         rest.is_empty(),
         "standard output is for the address alone: {rest}"
     );
+}
+
+#[tokio::test]
+async fn a_process_that_only_works_does_the_work_and_answers_operators_alone() {
+    let database = TestDatabase::create().await;
+    let folders = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+    let server = Program::of(
+        command(folders[0].path())
+            .env("DATABASE_URL", database.url().as_str())
+            .env("WORKER_ENABLED", "false"),
+    );
+    let worker = Program::of(
+        command(folders[1].path())
+            .arg("worker")
+            .env("DATABASE_URL", database.url().as_str()),
+    );
+    let alex = server.advisor().await;
+    let note = File::new("note.md", "The trust deed lies in the safe.");
+    alex.import(&[note]).await;
+    let at_worker = async |path: &str| {
+        let url = format!("{}{path}", worker.url);
+        http().get(url).send().await.unwrap()
+    };
+    for path in ["/health", "/ready", "/metrics"] {
+        assert_eq!(at_worker(path).await.status(), 200, "{path}");
+    }
+    let metrics = at_worker("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("kind=\"import_documents\",outcome=\"done\"} 1"));
+    for path in ["/", "/api/tasks", "/docs"] {
+        assert_eq!(at_worker(path).await.status(), 404, "{path}");
+    }
+    assert_eq!(worker.terminate().await, Some(0));
+    assert_eq!(server.terminate().await, Some(0));
 }

@@ -159,7 +159,7 @@ impl TestDatabase {
         apart(async move || {
             let mut connection = PgConnection::connect(url.as_str()).await.unwrap();
             sqlx::query_scalar(
-                "select kind || ': ' || coalesce(last_error, '') from tasks where state = 'failed'",
+                "select kind || ': ' || coalesce(last_error, '') from ended_tasks where state = 5",
             )
             .fetch_all(&mut connection)
             .await
