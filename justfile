@@ -18,6 +18,7 @@ test:
 
 # Warnings are errors, as in ci
 lint:
+    cargo fmt --all --check
     cargo clippy --locked --all-targets -- -D warnings
 
 # Check every query against a real database and write .sqlx anew
@@ -27,6 +28,11 @@ sqlx:
 # Measure retrieval on the project's own advisor set
 bench:
     cargo run --release --locked -- eval
+
+# Measure the task queue on the empty database of DATABASE_URL
+bench-queue:
+    cargo build --release --locked
+    benches/queue.sh
 
 # What has to pass before a merge; needs cargo-deny
 ci: lint test sqlx
