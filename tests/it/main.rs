@@ -9,6 +9,7 @@
 
 mod assistant;
 mod bad_input;
+mod bench;
 mod chat;
 mod client;
 mod files;
@@ -19,6 +20,7 @@ mod operations;
 mod process;
 mod queue;
 mod queue_model;
+mod queue_outage;
 mod queue_process;
 mod server;
 mod world;
