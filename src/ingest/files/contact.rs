@@ -44,10 +44,12 @@ impl Contact {
         Ok(self)
     }
 
-    pub(super) fn add_email(&mut self, written: &str) {
+    /// False if some of it is no address: the caller knows where to keep that as written.
+    pub(super) fn add_email(&mut self, written: &str) -> bool {
+        let mut understood = true;
         for one in written.split([',', ';']).map(str::trim) {
             if self.emails.len() >= MAX_VALUES {
-                return;
+                break;
             }
             let (name, address) = match one.rsplit_once('<') {
                 Some((name, address)) => (Some(name.trim()), address),
@@ -60,8 +62,11 @@ impl Contact {
                 {
                     self.name = name;
                 }
+            } else {
+                understood &= one.is_empty();
             }
         }
+        understood
     }
 
     pub(super) fn add_phone(&mut self, written: &str) {

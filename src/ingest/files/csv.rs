@@ -121,11 +121,7 @@ impl Rows {
             text = &second;
         }
         let delimiter = given.unwrap_or_else(|| delimiter(text));
-        let columns: Vec<(Column, String)> = fields(text, delimiter)
-            .into_iter()
-            .take(MAX_COLUMNS)
-            .map(|name| (columns::column(&name), name))
-            .collect();
+        let columns = columns::columns(fields(text, delimiter).into_iter().take(MAX_COLUMNS));
         let known = columns.iter().any(|(column, _)| {
             matches!(
                 column,

@@ -140,7 +140,13 @@ fn contact(card: VCard) -> Contact {
             VCardProperty::Fn if found.name.is_empty() => found.name = contact::one_line(&first),
             VCardProperty::N => parts = Some(values),
             VCardProperty::Nickname => nickname = Some(first),
-            VCardProperty::Email => values.iter().for_each(|value| found.add_email(value)),
+            VCardProperty::Email => {
+                for value in &values {
+                    if !found.add_email(value) {
+                        found.add_extra(entry.name.as_str(), value);
+                    }
+                }
+            }
             VCardProperty::Tel => values.iter().for_each(|value| found.add_phone(value)),
             VCardProperty::Org if found.organisation.is_none() => {
                 let org = contact::one_line(&joined());
@@ -227,4 +233,23 @@ fn full_name(parts: &[String]) -> String {
         .copied()
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &str) -> Result<Contact, String> {
+        parse(&format!("BEGIN:VCARD\r\n{lines}\r\nEND:VCARD\r\n"))
+    }
+
+    #[test]
+    fn what_is_no_address_is_kept_as_written() {
+        let found = read("VERSION:3.0\r\nFN:Sara\r\nEMAIL:sara(at)example.com").expect("a contact");
+        assert_eq!(found.emails, [""; 0]);
+        assert_eq!(
+            found.extra,
+            [("EMAIL".to_owned(), "sara(at)example.com".to_owned())]
+        );
+    }
 }
