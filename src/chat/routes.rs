@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{AppendHeaders, IntoResponse};
 use futures::{Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,7 +20,9 @@ use super::body::ChatBody;
 use super::store::{self, Conversation, Message};
 use super::wire::Wire;
 use crate::agent::{Citation, Mode, Part};
-use crate::http::{CurrentUser, Cursor, Json, Page, PageQuery, Path, Problem, ProblemBody, Query};
+use crate::http::{
+    CurrentUser, Cursor, Json, Page, PageQuery, Path, Problem, ProblemBody, Query, STREAMING,
+};
 use crate::state::App;
 
 const PROTOCOL: HeaderName = HeaderName::from_static("x-vercel-ai-ui-message-stream");
@@ -51,15 +53,8 @@ async fn stream(
 ) -> Result<impl IntoResponse, Problem> {
     let answering = answering::begin(&app, scope, body.parse()?).await?;
     let events = Sse::new(events(answering)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
-    let headers = AppendHeaders([
-        (PROTOCOL, HeaderValue::from_static("v1")),
-        // Proxies that buffer would hold the words back.
-        (
-            HeaderName::from_static("x-accel-buffering"),
-            HeaderValue::from_static("no"),
-        ),
-    ]);
-    Ok((headers, events))
+    let protocol = [(PROTOCOL, HeaderValue::from_static("v1"))];
+    Ok((STREAMING, protocol, events))
 }
 
 fn events(answering: Answering) -> impl Stream<Item = Result<Event, Infallible>> {

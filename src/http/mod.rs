@@ -11,7 +11,9 @@ pub mod middleware;
 mod page;
 mod problem;
 pub mod server;
+mod streaming;
 
 pub use extract::{CurrentUser, Json, Path, Query};
 pub use page::{Cursor, Page, PageQuery};
 pub use problem::{FieldError, Problem, ProblemBody};
+pub use streaming::STREAMING;

@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::db::UserId;
-use crate::http::{CurrentUser, ProblemBody};
+use crate::http::{CurrentUser, ProblemBody, STREAMING};
 use crate::state::App;
 
 pub fn router() -> OpenApiRouter<App> {
@@ -23,8 +23,9 @@ pub fn router() -> OpenApiRouter<App> {
 #[utoipa::path(get, path = "/api/events", tag = "events", responses(
     (status = 200, content_type = "text/event-stream", body = String), (status = 401, body = ProblemBody)))]
 async fn events(State(app): State<App>, CurrentUser(scope): CurrentUser) -> impl IntoResponse {
-    Sse::new(changes(&app, scope.user_id()))
-        .keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+    let changes = Sse::new(changes(&app, scope.user_id()))
+        .keep_alive(KeepAlive::new().interval(Duration::from_secs(15)));
+    (STREAMING, changes)
 }
 
 /// Ends with a last `bye` when the server stops, so that the browser comes back to another instance.

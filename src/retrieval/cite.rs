@@ -1,8 +1,10 @@
 //! Quotes that can be trusted: a quote is shown only when it stands in the stored source.
 //!
-//! Letter for letter, except that a run of white space equals any other: mail is wrapped and
-//! unwrapped on its way. What is returned is the source's own wording.
+//! Letter for letter, except that a run of white space equals any other, since mail is wrapped and
+//! unwrapped on its way, and that a printer's quotation marks, dashes and ellipses equal those of a
+//! keyboard, which models write instead. What is returned is the source's own wording.
 
+use std::iter;
 use std::ops::Range;
 
 use super::chunk;
@@ -15,15 +17,41 @@ pub fn find(text: &str, quote: &str) -> Option<Range<usize>> {
     let mut pattern = quote.split_whitespace();
     let first = pattern.next()?;
     let rest: Vec<&str> = pattern.collect();
-    let mut from = 0;
-    while let Some(found) = text.get(from..)?.find(first) {
-        let start = from + found;
-        if let Some(end) = continues(text, start + first.len(), &rest) {
-            return Some(start..end);
+    text.char_indices().find_map(|(start, _)| {
+        let length = starts_with(text.get(start..)?, first)?;
+        let end = continues(text, start + length, &rest)?;
+        Some(start..end)
+    })
+}
+
+/// The length of the text's beginning that is this word, in any typography.
+fn starts_with(text: &str, word: &str) -> Option<usize> {
+    let mut wanted = word.chars().flat_map(typed).peekable();
+    let mut length = 0;
+    for letter in text.chars() {
+        if wanted.peek().is_none() {
+            break;
         }
-        from = start + first.chars().next().map_or(1, char::len_utf8);
+        // A letter of the text counts as a whole or not at all.
+        if !typed(letter).all(|sign| wanted.next_if_eq(&sign).is_some()) {
+            return None;
+        }
+        length += letter.len_utf8();
     }
-    None
+    wanted.peek().is_none().then_some(length)
+}
+
+/// What one types for it on a keyboard.
+fn typed(letter: char) -> impl Iterator<Item = char> {
+    let (sign, times) = match letter {
+        '‘' | '’' | '‚' | '‛' | 'ʼ' => ('\'', 1),
+        '“' | '”' | '„' | '‟' => ('"', 1),
+        // Hyphens that don't break, figure, en and em dashes, the minus.
+        '\u{2010}'..='\u{2015}' | '\u{2212}' => ('-', 1),
+        '…' => ('.', 3),
+        other => (other, 1),
+    };
+    iter::repeat_n(sign, times)
 }
 
 fn continues(text: &str, mut at: usize, words: &[&str]) -> Option<usize> {
@@ -34,10 +62,7 @@ fn continues(text: &str, mut at: usize, words: &[&str]) -> Option<usize> {
             return None;
         }
         at += rest.len() - trimmed.len();
-        if !trimmed.starts_with(word) {
-            return None;
-        }
-        at += word.len();
+        at += starts_with(trimmed, word)?;
     }
     Some(at)
 }
@@ -111,6 +136,36 @@ mod tests {
             assert_eq!(verified(text, wrong), None, "{wrong}");
         }
         assert_eq!(find("aab", "ab"), Some(1..3));
+    }
+
+    #[test]
+    fn a_keyboards_signs_find_the_printers_and_come_back_as_those() {
+        let text = "“We can’t sell – not yet … later—maybe 5\u{a0}000.” ‘So’ be it...";
+        for (quote, found) in [
+            ("We can't sell", "We can’t sell"),
+            (
+                "\"We can't sell - not yet ...",
+                "“We can’t sell – not yet …",
+            ),
+            (
+                "yet ... later-maybe 5 000.\"",
+                "yet … later—maybe 5\u{a0}000.”",
+            ),
+            ("'So' be it…", "‘So’ be it..."),
+            ("later—maybe", "later—maybe"),
+        ] {
+            assert_eq!(verified(text, quote), Some(found), "{quote}");
+        }
+        // Part of a sign is no sign, and other letters are other letters.
+        for wrong in [
+            "not yet ..",
+            ". later",
+            "We cant sell",
+            "We can\"t sell",
+            "later maybe",
+        ] {
+            assert_eq!(verified(text, wrong), None, "{wrong}");
+        }
     }
 
     #[test]

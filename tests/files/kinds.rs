@@ -154,6 +154,11 @@ fn csv_of_three_makers() {
         found[0].extra,
         [("Contact owner".to_owned(), "Alex".to_owned())]
     );
+    let unicode: Vec<u8> = "\u{feff}Name\tE-mail\r\nZoë Åberg\tzoe@example.com\r\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    assert_eq!(contacts("excel.csv", unicode)[0].name, "Zoë Åberg");
     let open_quote = "name,email\n\"A,a@example.com\nB,b@example.com\nC,c@example.com\n";
     assert_eq!(read("x.csv", open_quote).len(), 3);
 }

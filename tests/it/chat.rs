@@ -60,6 +60,21 @@ async fn an_answers_quotes_stand_in_their_sources() {
 }
 
 #[tokio::test]
+async fn what_changes_is_streamed_past_caches_and_buffers() {
+    let world = World::start().await;
+    let alex = world.advisor("alex").await;
+    let reply = alex
+        .request(Method::GET, "/api/events")
+        .send()
+        .await
+        .unwrap();
+    let header = |name: &str| reply.headers()[name].to_str().unwrap().to_owned();
+    assert!(header("content-type").starts_with("text/event-stream"));
+    assert_eq!(header("x-accel-buffering"), "no");
+    assert_eq!(header("cache-control"), "no-cache, no-store");
+}
+
+#[tokio::test]
 async fn the_stream_is_that_of_the_protocol() {
     let world = World::start().await;
     let alex = alex_with_a_book(&world).await;
@@ -68,6 +83,7 @@ async fn the_stream_is_that_of_the_protocol() {
     assert!(header("content-type").starts_with("text/event-stream"));
     assert_eq!(header("x-vercel-ai-ui-message-stream"), "v1");
     assert_eq!(header("x-accel-buffering"), "no");
+    assert_eq!(header("cache-control"), "no-cache, no-store");
 
     let types = answer.types();
     assert_eq!(types[..3], ["start", "start-step", "text-start"]);

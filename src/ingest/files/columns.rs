@@ -53,7 +53,7 @@ pub(super) fn column(name: &str) -> Column {
         | "file as"
         | "vollständiger name"
         | "nom complet" => Column::Name,
-        "prefix" | "name prefix" | "salutation" | "courtesy title" => Column::Prefix,
+        "prefix" | "name prefix" | "salutation" | "courtesy title" | "anrede" => Column::Prefix,
         "first name" | "given name" | "firstname" | "first" | "forename" | "vorname" | "prénom" => {
             Column::First
         }
@@ -79,7 +79,9 @@ pub(super) fn column(name: &str) -> Column {
         | "organization title"
         | "organization 1 title"
         | "position"
-        | "role" => Column::Title,
+        | "role"
+        | "funktion"
+        | "berufsbezeichnung" => Column::Title,
         "birthday" | "date of birth" | "birth date" | "dob" | "birthdate" | "geburtstag" => {
             Column::Birthday
         }
@@ -101,12 +103,31 @@ pub(super) fn column(name: &str) -> Column {
     }
 }
 
+/// The meanings of all columns, where one depends on the others: Outlook's "Title" is "Dr.", for
+/// it has a "Job Title" too.
+pub(super) fn columns(names: impl Iterator<Item = String>) -> Vec<(Column, String)> {
+    let mut columns: Vec<(Column, String)> = names.map(|name| (column(&name), name)).collect();
+    let bare = |name: &str| name.trim().eq_ignore_ascii_case("title");
+    if columns
+        .iter()
+        .any(|(column, name)| *column == Column::Title && !bare(name))
+    {
+        for (column, _) in columns.iter_mut().filter(|(_, name)| bare(name)) {
+            *column = Column::Prefix;
+        }
+    }
+    columns
+}
+
 /// Exports have dozens of columns on how mail went; only addresses are wanted.
 fn mail_column(name: &str) -> Column {
-    const ADDRESS: [&str; 16] = [
+    const ADDRESS: [&str; 19] = [
         "email",
         "e mail",
         "mail",
+        "adresse",
+        "geschäftlich",
+        "privat",
         "address",
         "value",
         "work",
@@ -174,6 +195,12 @@ fn address_part(name: &str) -> Column {
     }
 }
 
+/// Puts a value where there is none yet; false if another one stands there.
+fn says(place: &mut Option<String>, value: &str) -> bool {
+    let value = contact::one_line(value);
+    value.is_empty() || *place.get_or_insert_with(|| value.clone()) == value
+}
+
 /// The contact that a row tells of.
 pub(super) fn contact(columns: &[(Column, String)], fields: &[String]) -> Contact {
     let mut found = Contact::default();
@@ -193,17 +220,24 @@ pub(super) fn contact(columns: &[(Column, String)], fields: &[String]) -> Contac
             Column::Last => parts[3] = value,
             Column::Suffix => parts[4] = value,
             // Google puts several into one cell.
-            Column::Email => value.split(":::").for_each(|one| found.add_email(one)),
+            Column::Email => {
+                let rest = value.split(":::").filter(|one| !found.add_email(one));
+                if rest.count() > 0 {
+                    found.add_extra(title, value);
+                }
+            }
             Column::Phone => value
                 .split(":::")
                 .for_each(|one| found.add_phone(one.trim())),
             Column::Organisation => {
-                found
-                    .organisation
-                    .get_or_insert_with(|| contact::one_line(value));
+                if !says(&mut found.organisation, value) {
+                    found.add_extra(title, value);
+                }
             }
             Column::Title => {
-                found.title.get_or_insert_with(|| contact::one_line(value));
+                if !says(&mut found.title, value) {
+                    found.add_extra(title, value);
+                }
             }
             Column::Address => found.add_address(value),
             Column::AddressPart(group) => match address.iter_mut().find(|(of, _)| of == group) {
@@ -237,4 +271,90 @@ pub(super) fn contact(columns: &[(Column, String)], fields: &[String]) -> Contac
         found.name = whole;
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(cells: &[(&str, &str)]) -> Contact {
+        let names = cells.iter().map(|(name, _)| (*name).to_owned());
+        let values: Vec<String> = cells.iter().map(|(_, value)| (*value).to_owned()).collect();
+        contact(&columns(names), &values)
+    }
+
+    #[test]
+    fn a_title_beside_a_job_title_is_that_of_the_name() {
+        let outlook = [
+            ("Title", "Dr."),
+            ("First Name", "Sara"),
+            ("Last Name", "Smith"),
+            ("Job Title", "Surgeon"),
+        ];
+        let found = read(&outlook);
+        assert_eq!(found.title.as_deref(), Some("Surgeon"));
+        assert_eq!(found.name, "Dr. Sara Smith");
+        let found = read(&[("Name", "Sara Smith"), ("Title", "Surgeon")]);
+        assert_eq!(found.title.as_deref(), Some("Surgeon"));
+    }
+
+    #[test]
+    fn a_second_company_neither_replaces_the_first_nor_is_lost() {
+        let found = read(&[
+            ("Name", "Sara"),
+            ("Company", "Acme"),
+            ("Associated Company", ""),
+            ("Employer", "Other & Sons"),
+            ("Firma", "Acme"),
+        ]);
+        assert_eq!(found.organisation.as_deref(), Some("Acme"));
+        assert_eq!(
+            found.extra,
+            [("Employer".to_owned(), "Other & Sons".to_owned())]
+        );
+        let found = read(&[("Name", "Sara"), ("Company", ","), ("Employer", "Acme")]);
+        assert_eq!(found.organisation.as_deref(), Some("Acme"));
+    }
+
+    #[test]
+    fn columns_in_german() {
+        for (name, meaning) in [
+            ("Anrede", Column::Prefix),
+            ("Vorname", Column::First),
+            ("Nachname", Column::Last),
+            ("E-Mail-Adresse", Column::Email),
+            ("E-Mail", Column::Email),
+            ("E-Mail 2: Adresse", Column::Email),
+            ("E-Mail (geschäftlich)", Column::Email),
+            ("Firma", Column::Organisation),
+            ("Telefon", Column::Phone),
+            ("Telefon geschäftlich", Column::Phone),
+            ("Telefonnummer", Column::Phone),
+            ("Mobiltelefon", Column::Phone),
+            ("Position", Column::Title),
+            ("Funktion", Column::Title),
+            ("Notizen", Column::Notes),
+            ("Geburtstag", Column::Birthday),
+        ] {
+            assert_eq!(column(name), meaning, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_kept_as_written() {
+        let found = read(&[
+            ("Name", "Sara"),
+            ("E-mail", "sara(at)example.com"),
+            ("E-mail 2", "s@example.com; n/a"),
+            ("E-mail 3", "a@example.com ::: "),
+        ]);
+        assert_eq!(found.emails, ["s@example.com", "a@example.com"]);
+        assert_eq!(
+            found.extra,
+            [
+                ("E-mail".to_owned(), "sara(at)example.com".to_owned()),
+                ("E-mail 2".to_owned(), "s@example.com; n/a".to_owned()),
+            ]
+        );
+    }
 }

@@ -3,6 +3,8 @@
 //! Both readers fill the same struct, so that what comes after can't tell them apart. Values
 //! are trimmed, said once, and kept as written otherwise: a telephone number isn't judged here.
 
+use chrono::NaiveDate;
+
 /// So many values of one kind and so much text are kept of one contact.
 const MAX_VALUES: usize = 50;
 const MAX_TEXT: usize = 64 << 10;
@@ -18,7 +20,7 @@ pub struct Contact {
     pub title: Option<String>,
     /// Each in one line.
     pub addresses: Vec<String>,
-    /// As written where it isn't a full date, else `2000-12-31`.
+    /// `2000-12-31`, `December 31` of an unknown year, else as written.
     pub birthday: Option<String>,
     pub notes: String,
     /// What has no field of its own, by the file's own names.
@@ -44,10 +46,12 @@ impl Contact {
         Ok(self)
     }
 
-    pub(super) fn add_email(&mut self, written: &str) {
+    /// False if some of it is no address: the caller knows where to keep that as written.
+    pub(super) fn add_email(&mut self, written: &str) -> bool {
+        let mut understood = true;
         for one in written.split([',', ';']).map(str::trim) {
             if self.emails.len() >= MAX_VALUES {
-                return;
+                break;
             }
             let (name, address) = match one.rsplit_once('<') {
                 Some((name, address)) => (Some(name.trim()), address),
@@ -60,8 +64,11 @@ impl Contact {
                 {
                     self.name = name;
                 }
+            } else {
+                understood &= one.is_empty();
             }
         }
+        understood
     }
 
     pub(super) fn add_phone(&mut self, written: &str) {
@@ -125,7 +132,8 @@ pub(super) fn one_line(value: &str) -> String {
     tidy(&parts.join(", "))
 }
 
-/// `19801231` and `1980-12-31T…` as `1980-12-31`; anything else as written.
+/// `19801231` and `1980-12-31T…` as `1980-12-31`, `--1231` and `1604-12-31` as `December 31`;
+/// anything else as written.
 pub(super) fn birthday(written: &str) -> Option<String> {
     let written = one_line(written);
     let date = written
@@ -137,5 +145,19 @@ pub(super) fn birthday(written: &str) -> Option<String> {
     } else {
         date.to_owned()
     };
+    if let Some(day) = day_of_any_year(&date) {
+        return Some(day);
+    }
     (!date.is_empty() && date != "0000-00-00").then_some(date)
+}
+
+/// The day of a date without a year. 1604 is what Apple writes for none: a leap year before
+/// anybody's birth.
+fn day_of_any_year(date: &str) -> Option<String> {
+    let rest = date
+        .strip_prefix("--")
+        .or_else(|| date.strip_prefix("1604-"))?;
+    let digits: String = rest.chars().filter(|c| *c != '-').collect();
+    let day = NaiveDate::parse_from_str(&format!("1604{digits}"), "%Y%m%d").ok()?;
+    Some(day.format("%B %-d").to_string())
 }

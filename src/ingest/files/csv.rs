@@ -121,11 +121,7 @@ impl Rows {
             text = &second;
         }
         let delimiter = given.unwrap_or_else(|| delimiter(text));
-        let columns: Vec<(Column, String)> = fields(text, delimiter)
-            .into_iter()
-            .take(MAX_COLUMNS)
-            .map(|name| (columns::column(&name), name))
-            .collect();
+        let columns = columns::columns(fields(text, delimiter).into_iter().take(MAX_COLUMNS));
         let known = columns.iter().any(|(column, _)| {
             matches!(
                 column,
@@ -215,4 +211,46 @@ fn delimiter(header: &str) -> u8 {
         }
     }
     best.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contacts(file: &[u8], start: Resume) -> Vec<(String, Located)> {
+        Rows::new(Box::new(io::Cursor::new(file.to_vec())), start)
+            .map(|row| {
+                let row = row.expect("memory");
+                match &row.item {
+                    Ok(Item::Contact(found)) => (format!("{} {:?}", found.name, found.emails), row),
+                    other => panic!("{other:?}"),
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn utf16_as_excel_writes_it() {
+        // The second name holds units with the bytes of a line feed in them.
+        let text = "\u{feff}First Name\tLast Name\tEmail\r\nZoë\tÅberg\tzoe@example.com\r\nĊaਅ\tBorg\tb@example.com\r\n";
+        let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        for file in [little, big] {
+            let found = contacts(&file, Resume::default());
+            let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(
+                names,
+                [
+                    "Zoë Åberg [\"zoe@example.com\"]",
+                    "Ċaਅ Borg [\"b@example.com\"]"
+                ]
+            );
+            assert_eq!(found[1].1.next_offset, file.len() as u64);
+            assert_eq!(
+                contacts(&file, Resume::after(&found[0].1)),
+                found[1..],
+                "reading goes on where it ended"
+            );
+        }
+    }
 }

@@ -10,6 +10,7 @@ use chrono::{DateTime, Datelike, Utc};
 use mail_parser::{Address, HeaderName, HeaderValue, Message};
 use regex::Regex;
 
+use super::dates;
 use super::mail::Mailbox;
 
 /// A list may be long, but a thread of thousands is an attack or a loop.
@@ -172,17 +173,23 @@ pub(super) fn ids(value: &HeaderValue<'_>) -> Vec<String> {
     ids
 }
 
-/// The date it was written; else the date it was received.
+/// The date it was written; else the date it was received. The parser's own reading comes second:
+/// it takes what isn't in RFC 5322's order for some other date, or for none.
 pub(super) fn date(message: &Message<'_>) -> Option<DateTime<Utc>> {
-    let plausible = |date: &mail_parser::DateTime| {
-        DateTime::from_timestamp(date.is_valid().then(|| date.to_timestamp())?, 0)
-            .filter(|date| (1971..=2199).contains(&date.year()))
+    let plausible = |date: &DateTime<Utc>| (1971..=2199).contains(&date.year());
+    let parsed = |date: &mail_parser::DateTime| {
+        DateTime::from_timestamp(date.is_valid().then(|| date.to_timestamp())?, 0).filter(plausible)
     };
-    message.date().and_then(plausible).or_else(|| {
-        message
-            .received_all()
-            .find_map(|received| received.date().as_ref().and_then(plausible))
-    })
+    message
+        .header_raw(HeaderName::Date)
+        .and_then(dates::read)
+        .filter(plausible)
+        .or_else(|| message.date().and_then(parsed))
+        .or_else(|| {
+            message
+                .received_all()
+                .find_map(|received| received.date().as_ref().and_then(parsed))
+        })
 }
 
 /// The id between the angle brackets of `List-Id`.
@@ -248,6 +255,55 @@ mod tests {
         assert_eq!(found[0].name.as_deref(), Some("Other, Person"));
         assert_eq!(found[1].address, "a@example.com");
         assert_eq!(obfuscated("Let us meet at noon"), []);
+    }
+
+    #[test]
+    fn dates_of_all_writers() {
+        let read = |written: &str| {
+            let mail = format!("From: a@example.com\r\nDate: {written}\r\n\r\n");
+            let mail = super::super::mail::PARSER.parse(mail.as_bytes())?;
+            Some(date(&mail)?.to_rfc3339())
+        };
+        for (written, utc) in [
+            ("Tue, 3 Feb 1998 10:00:00 +0100", "1998-02-03T09:00:00"),
+            ("Tue, 3 Feb 1998 10:00 EST", "1998-02-03T15:00:00"),
+            ("3 Feb 98 10:00 EST", "1998-02-03T15:00:00"),
+            ("Thu, 3 Feb 100 10:00:00 GMT", "2000-02-03T10:00:00"),
+            ("Tue Feb  3 10:00:00 1998", "1998-02-03T10:00:00"),
+            ("Tue Feb  3 10:00:00 PST 1998", "1998-02-03T18:00:00"),
+            ("Tue Feb  3 10:00:00 1998 -0500", "1998-02-03T15:00:00"),
+            ("February 3, 1998 10:00 PM", "1998-02-03T22:00:00"),
+            ("Tuesday, 03-Feb-98 10:00:00 GMT", "1998-02-03T10:00:00"),
+            ("2003-05-06 10:11:12 +0200", "2003-05-06T08:11:12"),
+            ("2003-05-06T10:11:12.5+02:00", "2003-05-06T08:11:12"),
+            ("2003-05-06T10:11Z", "2003-05-06T10:11:00"),
+            ("Tue, 3 Feb 1998 10:00 +0100 (CET)", "1998-02-03T09:00:00"),
+            ("Tue, 3 Feb 1998 10:00 (CET (odd))", "1998-02-03T10:00:00"),
+            ("Tue, 3 Feb 1998\r\n\t10:00 +0100", "1998-02-03T09:00:00"),
+            ("Tue, 3 Feb 1998 10:00:00 GMT+0200", "1998-02-03T08:00:00"),
+            (
+                "Tue, 3 Feb 1998 10:00 Somewhere Time",
+                "1998-02-03T10:00:00",
+            ),
+            // The day of the week may be wrong: the date is what was meant.
+            ("Mon, 3 Feb 1998 10:00 +9999", "1998-02-03T10:00:00"),
+        ] {
+            assert_eq!(read(written), Some(format!("{utc}+00:00")), "{written}");
+        }
+        for odd in [
+            "",
+            "never",
+            "(",
+            ")",
+            "Tue",
+            "Feb 3",
+            "Tue, 31 Feb 1998",
+            "3 Feb 9999 10:00",
+            "é 3",
+            "3 Feb 0 99:99",
+        ] {
+            assert_eq!(read(odd), None, "{odd}");
+        }
     }
 
     #[test]

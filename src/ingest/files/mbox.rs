@@ -1,7 +1,8 @@
 //! Mailboxes: one file, many mails, split while it streams.
 //!
 //! A message begins at a line "From …" that looks like a separator and follows a blank line or
-//! the file's start; `Content-Length` is not believed. One level of `>From ` quoting is taken
+//! the file's start, or that is dated and followed by headers: not every writer leaves a blank
+//! line. `Content-Length` is not believed. One level of `>From ` quoting is taken
 //! off (mboxrd, mboxo). The archives of mailing lists, which write "user at example.com", are
 //! read too. Memory: one message, at most `MAX_MAIL`; a larger one is reported and skipped.
 //! Searching is done by `memmem` over large blocks, never line by line, so that a gigabyte is
@@ -23,6 +24,8 @@ use super::{
 const BLOCK: usize = 256 << 10;
 /// A separator is a short line.
 const MAX_SEPARATOR: usize = 512;
+/// So much after a separator is looked at for headers.
+const MAX_HEADERS: usize = 1024;
 
 /// "Mon Jan  1 10:00:00 2024" in all its variations: with a zone before or after the year, with
 /// the zone's name, without seconds.
@@ -42,6 +45,10 @@ static ZONE: LazyLock<Bytes> =
     LazyLock::new(|| Bytes::new(r"(?-u)([+-]\d{4})\b").expect("a valid pattern"));
 static HEADER: LazyLock<Bytes> =
     LazyLock::new(|| Bytes::new(r"(?-u)^(?:[!-9;-~]+:|>From )").expect("a valid pattern"));
+/// Stricter, for where prose may stand: "http://…" is none.
+static FIELD: LazyLock<Bytes> = LazyLock::new(|| {
+    Bytes::new(r"(?-u)^[A-Za-z][A-Za-z0-9_-]*:(?:[ \t]|\r?$)").expect("a valid pattern")
+});
 static QUOTED: LazyLock<Bytes> =
     LazyLock::new(|| Bytes::new(r"(?m-u)^>(>*From )").expect("a valid pattern"));
 
@@ -149,8 +156,8 @@ impl Messages {
                 .and_then(|rest| self.separators.find(rest))
             {
                 let line = searched + found + 1;
-                // The judgement needs this line and the next one.
-                let enough = self.ended || self.rest().len() > line + 2 * MAX_SEPARATOR;
+                // The judgement needs this line and the next two.
+                let enough = self.ended || self.rest().len() > line + MAX_SEPARATOR + MAX_HEADERS;
                 if !enough {
                     break;
                 }
@@ -193,22 +200,56 @@ impl Messages {
     fn is_separator(&self, line: usize) -> bool {
         let before = self.rest().get(..line).unwrap_or_default();
         let blank_above = before.ends_with(b"\n\n") || before.ends_with(b"\n\r\n") || line == 0;
-        blank_above && is_separator(self.rest().get(line..).unwrap_or_default())
+        // Some writers put two separators above one mail: between them is no mail.
+        let doubled =
+            before.starts_with(b"From ") && memchr::memchr(b'\n', before) == Some(line - 1);
+        let rest = self.rest().get(line..).unwrap_or_default();
+        if blank_above {
+            is_separator(rest)
+        } else {
+            !doubled && begins_mail(rest)
+        }
     }
 }
 
 /// Judges a line "From …" by itself and by the line after it.
 fn is_separator(rest: &[u8]) -> bool {
-    let Some(end) = memchr::memchr(
-        b'\n',
-        rest.get(..MAX_SEPARATOR.min(rest.len())).unwrap_or(rest),
-    ) else {
+    let Some((line, next)) = split_separator(rest) else {
         return false;
     };
-    let (line, after) = rest.split_at(end);
-    let next = after.get(1..).unwrap_or_default();
-    let next = next.get(..MAX_SEPARATOR.min(next.len())).unwrap_or(next);
     DATED.is_match(line) || (CLOCK.is_match(line) && HEADER.is_match(next))
+}
+
+/// Judges a line "From …" in the midst of text, where only a mail's whole beginning will do: a
+/// date, then a header, then another one, its continuation or the blank line after it.
+fn begins_mail(rest: &[u8]) -> bool {
+    let Some((line, next)) = split_separator(rest) else {
+        return false;
+    };
+    let mut lines = next.split_inclusive(|byte| *byte == b'\n');
+    let mut field = || lines.next().unwrap_or_default();
+    let (first, second) = (field(), field());
+    // What is cut off where the look ahead ends is given the benefit of the doubt.
+    let goes_on = |line: &[u8]| {
+        !line.ends_with(b"\n") || line.starts_with(b" ") || line.starts_with(b"\t") || {
+            let line = line.trim_ascii_end();
+            line.is_empty() || FIELD.is_match(line)
+        }
+    };
+    FIELD.is_match(first.strip_suffix(b"\n").unwrap_or(first))
+        && goes_on(second)
+        && separator_date(line).is_some()
+}
+
+/// A line "From …" and as much of what follows as is looked at.
+fn split_separator(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    let short = rest.get(..MAX_SEPARATOR.min(rest.len())).unwrap_or(rest);
+    let (line, after) = rest.split_at(memchr::memchr(b'\n', short)?);
+    let next = after.get(1..).unwrap_or_default();
+    Some((
+        line,
+        next.get(..MAX_HEADERS.min(next.len())).unwrap_or(next),
+    ))
 }
 
 impl Iterator for Messages {
@@ -306,4 +347,54 @@ fn separator_date(line: &[u8]) -> Option<DateTime<Utc>> {
     local
         .checked_sub_signed(chrono::TimeDelta::seconds(zone.into()))
         .map(|utc| utc.and_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "From a@example.com Mon Jan  1 10:00:00 2024\nSubject: one\n\none\n";
+
+    fn texts(file: String) -> Vec<String> {
+        Messages::new(Box::new(io::Cursor::new(file)), Resume::default())
+            .map(|located| match located.expect("memory").item {
+                Ok(Item::Email(mail)) => mail.text,
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_separator_needs_no_blank_line_above_when_a_mail_follows() {
+        for next in [
+            "From b@example.com Tue Jan  2 10:00:00 2024\nReturn-Path: <b@example.com>\nSubject: two\n\ntwo\n",
+            "From b at example.com  Tue Jan  2 10:00:00 2024\r\nReceived: from a\r\n\tby b\r\n\r\ntwo\r\n",
+            "From - Tue Jan  2 10:00:00 2024\nSubject: alone\n\ntwo\n",
+        ] {
+            let texts = texts(format!("{HEAD}{next}"));
+            assert_eq!(texts, ["one\n", "two\n"], "{next}");
+        }
+        let doubled = format!("From - Mon Jan  1 10:00:00 2024\n{HEAD}");
+        assert_eq!(texts(doubled), ["one\n"]);
+        // Whatever the blocks' borders cut apart.
+        for filler in (BLOCK - 1100..BLOCK).step_by(13) {
+            let filler = "x".repeat(filler);
+            let next = "From b@example.com Tue Jan  2 10:00:00 2024\nSubject: two\nTo: c@example.com\n\ntwo\n";
+            assert_eq!(texts(format!("{HEAD}{filler}\n{next}")).len(), 2);
+        }
+    }
+
+    #[test]
+    fn prose_that_begins_with_from_stays_where_it_is() {
+        for line in [
+            "From my point of view: all is well.\nNote: it is 10:30 in 2024.\n",
+            "From the desk of Bob Mon Jan  1 10:00:00 2024\nwe send our regards.\n",
+            "From the desk of Bob Mon Jan  1 10:00:00 2024\nNote: no meeting today.\nSee you.\n",
+            "From the desk of Bob Mon Jan  1 10:00:00 2024\nhttps://example.com\n\nBob\n",
+            "From the desk of Bob Mon Jan 77 10:00:00 2024\nSubject: a\nTo: b\n\nBob\n",
+        ] {
+            let texts = texts(format!("{HEAD}{line}"));
+            assert_eq!(texts, [format!("one\n{line}")]);
+        }
+    }
 }

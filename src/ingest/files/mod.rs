@@ -16,6 +16,7 @@ mod charset;
 mod columns;
 mod contact;
 mod csv;
+mod dates;
 mod document;
 mod guard;
 mod headers;

@@ -5,9 +5,11 @@
 //! are dropped. Knows cards, not what a contact is used for.
 
 use std::io::{self, Read};
+use std::sync::LazyLock;
 
 use calcard::vcard::{VCard, VCardEntry, VCardParameterName, VCardProperty, VCardValue};
 use calcard::{Entry, Parser};
+use regex::Regex;
 
 use super::{
     charset,
@@ -107,12 +109,21 @@ impl Iterator for Cards {
     }
 }
 
+/// As Android and Google write a birthday without a year; the parser knows `--0506` alone.
+static DASHED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?im)^((?:[\w-]+\.)?BDAY(?:;[^:\r\n]*)?:--\d\d)-(\d\d)").expect("a valid pattern")
+});
+
 fn parse(text: &str) -> Result<Contact, String> {
-    let mut parser = Parser::new(text.trim_start_matches('\u{feff}'));
+    let text = DASHED.replace(text.trim_start_matches('\u{feff}'), "$1$2");
+    let mut parser = Parser::new(&text);
     let mut invalid = None;
     // A few lines of rubbish may stand before the card.
     for _ in 0..10 {
         match parser.entry() {
+            Entry::VCard(card) if is_group(&card) => {
+                return Err("It is a group of contacts, not a person.".to_owned());
+            }
             Entry::VCard(card) => return contact(card).checked(),
             Entry::InvalidLine(line) => invalid = invalid.or(Some(line)),
             Entry::Eof => break,
@@ -122,6 +133,24 @@ fn parse(text: &str) -> Result<Contact, String> {
     Err(match invalid {
         Some(line) => format!("It isn't a contact card: “{}”.", quote(&line)),
         None => "The contact card has no end.".to_owned(),
+    })
+}
+
+/// Apple has a name of its own for it in vCard 3.0.
+fn is_group(card: &VCard) -> bool {
+    card.entries.iter().any(|entry| {
+        let names_kind = entry.name == VCardProperty::Kind
+            || entry
+                .name
+                .as_str()
+                .eq_ignore_ascii_case("X-ADDRESSBOOKSERVER-KIND");
+        names_kind
+            && entry
+                .values
+                .iter()
+                .cloned()
+                .filter_map(text)
+                .any(|kind| kind.trim().eq_ignore_ascii_case("group"))
     })
 }
 
@@ -140,7 +169,13 @@ fn contact(card: VCard) -> Contact {
             VCardProperty::Fn if found.name.is_empty() => found.name = contact::one_line(&first),
             VCardProperty::N => parts = Some(values),
             VCardProperty::Nickname => nickname = Some(first),
-            VCardProperty::Email => values.iter().for_each(|value| found.add_email(value)),
+            VCardProperty::Email => {
+                for value in &values {
+                    if !found.add_email(value) {
+                        found.add_extra(entry.name.as_str(), value);
+                    }
+                }
+            }
             VCardProperty::Tel => values.iter().for_each(|value| found.add_phone(value)),
             VCardProperty::Org if found.organisation.is_none() => {
                 let org = contact::one_line(&joined());
@@ -227,4 +262,53 @@ fn full_name(parts: &[String]) -> String {
         .copied()
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &str) -> Result<Contact, String> {
+        parse(&format!("BEGIN:VCARD\r\n{lines}\r\nEND:VCARD\r\n"))
+    }
+
+    #[test]
+    fn a_birthday_without_a_year_has_none() {
+        for written in [
+            "VERSION:3.0\r\nFN:Sara\r\nBDAY;X-APPLE-OMIT-YEAR=1604:1604-05-06",
+            "VERSION:3.0\r\nFN:Sara\r\nBDAY;value=date:1604-05-06",
+            "VERSION:3.0\r\nFN:Sara\r\nBDAY:16040506",
+            "VERSION:4.0\r\nFN:Sara\r\nBDAY:--0506",
+            "VERSION:3.0\r\nFN:Sara\r\nBDAY:--05-06",
+        ] {
+            let found = read(written).expect("a contact");
+            assert_eq!(found.birthday.as_deref(), Some("May 6"), "{written}");
+        }
+        let leap = read("VERSION:4.0\r\nFN:Sara\r\nBDAY:--0229").expect("a contact");
+        assert_eq!(leap.birthday.as_deref(), Some("February 29"));
+        let whole = read("VERSION:4.0\r\nFN:Sara\r\nBDAY:19800506").expect("a contact");
+        assert_eq!(whole.birthday.as_deref(), Some("1980-05-06"));
+    }
+
+    #[test]
+    fn a_group_is_nobody() {
+        for kind in ["KIND:group", "KIND:GROUP", "X-ADDRESSBOOKSERVER-KIND:group"] {
+            let reason = read(&format!(
+                "VERSION:4.0\r\n{kind}\r\nFN:Golf friends\r\nMEMBER:urn:uuid:1"
+            ))
+            .expect_err(kind);
+            assert!(reason.contains("group"), "{reason}");
+        }
+        assert!(read("VERSION:4.0\r\nKIND:individual\r\nFN:Sara").is_ok());
+    }
+
+    #[test]
+    fn what_is_no_address_is_kept_as_written() {
+        let found = read("VERSION:3.0\r\nFN:Sara\r\nEMAIL:sara(at)example.com").expect("a contact");
+        assert_eq!(found.emails, [""; 0]);
+        assert_eq!(
+            found.extra,
+            [("EMAIL".to_owned(), "sara(at)example.com".to_owned())]
+        );
+    }
 }
