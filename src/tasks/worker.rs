@@ -31,6 +31,8 @@ use crate::telemetry::Metrics;
 
 /// Outcomes that may wait to be written; beyond it handlers' ends wait.
 const UNWRITTEN: usize = 1000;
+/// For handlers that are ended to be gone.
+const HALT: Duration = Duration::from_secs(1);
 /// At most this often the senders are told how far the lines have moved on.
 const MOVE_ON: Duration = Duration::from_millis(100);
 /// At most this long a claim is put off for more room.
@@ -159,20 +161,14 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
         hints.working.store(false, Ordering::Relaxed);
         life.stop.cancel();
         life.running.close();
+        // Outcomes count as running until they are written: `leave` raises the fence that they carry.
         if tokio::time::timeout(grace, life.running.wait())
             .await
             .is_err()
         {
             life.halt.cancel();
-            life.running.wait().await;
+            let _ = tokio::time::timeout(HALT, life.running.wait()).await;
         }
-        // Outcomes that are being written carry a fence that `leave` raises: they go first.
-        let sent_before = life.finished.max_capacity();
-        let _ = tokio::time::timeout(
-            Duration::from_secs(2),
-            life.finished.reserve_many(sent_before),
-        )
-        .await;
         match self.with.queue.leave(life.instance).await {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "gave {count} tasks back"),

@@ -662,6 +662,26 @@ async fn long_bulk_work_leaves_slots_for_what_somebody_waits_for() {
 }
 
 #[tokio::test]
+async fn what_ends_while_the_worker_stops_is_done_and_not_done_again() {
+    let shop = Workshop::open().await;
+    for round in 1..=20 {
+        let worker = shop.worker();
+        let say = Say {
+            what: "once".to_owned(),
+            millis: 20,
+        };
+        let id = shop.enqueue(&say).await;
+        eventually("it runs", async || {
+            (shop.log.count("once") == round).then_some(())
+        })
+        .await;
+        worker.stop().await;
+        assert_eq!(shop.task(id).await["state"], "done");
+    }
+    assert_eq!(shop.log.count("once"), 20);
+}
+
+#[tokio::test]
 async fn a_dead_workers_task_is_taken_over_when_its_lease_ends() {
     let shop = Workshop::open().await;
     let worker = shop.worker_of(4, Duration::from_secs(1));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use uuid::Uuid;
 
 use super::{WorkerSettings, database_pause};
@@ -20,6 +21,8 @@ pub struct Finished {
     pub ended: Ended,
     pub user_id: Option<UserId>,
     pub public_id: Uuid,
+    /// The task counts as running until this is dropped: a stop waits for what is being written.
+    pub running: TaskTrackerToken,
 }
 
 /// Until all senders are gone; `give_up` ends it while the database stays away.
@@ -32,7 +35,15 @@ pub async fn run(
     while outcomes.recv_many(&mut gathered, BATCH).await > 0 {
         let (ended, whose): (Vec<_>, Vec<_>) = gathered
             .drain(..)
-            .map(|finished| (finished.ended, (finished.user_id, finished.public_id)))
+            .map(|finished| {
+                let Finished {
+                    ended,
+                    user_id,
+                    public_id,
+                    running,
+                } = finished;
+                (ended, (user_id, public_id, running))
+            })
             .unzip();
         with.fail_points.hit("tasks.ended");
         let mut failures = 0;
@@ -50,7 +61,7 @@ pub async fn run(
             }
         };
         with.fail_points.hit("tasks.written");
-        for (ended, (user_id, public_id)) in ended.iter().zip(whose) {
+        for (ended, (user_id, public_id, _running)) in ended.iter().zip(whose) {
             if !written.ids.contains(&ended.lease.id) {
                 tracing::warn!(task_id = %public_id, "a task's outcome came too late: another has it");
                 with.metrics.lease_lost();

@@ -43,6 +43,7 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
         let with = Arc::clone(&self.with);
         let (stop, halt) = (life.stop.clone(), life.halt.clone());
         let finished = life.finished.clone();
+        let running = life.running.token();
         let work = async move {
             let slot = in_hand.slot().await;
             // What hasn't begun when the process stops is given back.
@@ -78,6 +79,7 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
                         ended,
                         user_id: task.user_id,
                         public_id: task.public_id,
+                        running,
                     })
                     .await;
             }
