@@ -220,7 +220,7 @@ pub(super) async fn cancel(
                 fence, unique_key, progress_done, progress_total, last_error, caused_by, request_id,
                 created_at, started_at
         ), unbound as (
-            delete from task_waits where task_id in (select id from cancelled)
+            delete from task_waits where task_id = any(array(select id from cancelled))
         )
         insert into ended_tasks (id, public_id, user_id, kind, payload, state, priority, run_at, attempts,
             max_attempts, fence, unique_key, progress_done, progress_total, last_error, caused_by,

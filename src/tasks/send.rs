@@ -176,11 +176,11 @@ impl Tasks {
                     insert into task_steps (task_id, name, user_id, value)
                     select id, wait_name, $1, $3 from sleeping
                 ), unbound as (
-                    delete from task_waits where task_id in (select id from sleeping)
+                    delete from task_waits where task_id = any(array(select id from sleeping))
                 )
                 update tasks
                 set state = 1, turn = task_turn(user_id, priority), wait_name = null, waiting_on = null
-                where id in (select id from sleeping)
+                where id = any(array(select id from sleeping))
                 ",
                 user_id,
                 event_key,

@@ -38,28 +38,23 @@ impl Queue {
         let moved = sqlx::query!(
             "
             with due as materialized (
-                select id, user_id, priority, run_at, wait_name
+                select id, user_id, wait_name
                 from tasks
                 where state in (0, 3) and run_at <= now() + make_interval(secs => $1)
                 order by run_at
                 limit $2
                 for update skip locked
-            ), placed as (
-                select id,
-                    task_turn(user_id, priority)
-                        + row_number() over (partition by user_id, priority order by run_at, id) - 1 as turn
-                from due
             ), recorded as (
                 insert into task_steps (task_id, name, user_id, value)
                 select id, wait_name, user_id, $3 from due where wait_name is not null
                 on conflict do nothing
             ), unbound as (
-                delete from task_waits where task_id in (select id from due where wait_name is not null)
+                delete from task_waits
+                where task_id = any(array(select id from due where wait_name is not null))
             )
             update tasks
-            set state = 1, turn = placed.turn, wait_name = null, waiting_on = null
-            from placed
-            where tasks.id = placed.id
+            set state = 1, turn = task_turn(user_id, priority), wait_name = null, waiting_on = null
+            where id = any(array(select id from due))
             ",
             self.ahead(),
             BATCH,

@@ -1,8 +1,9 @@
 //! Writing how attempts ended, many in one statement.
 //!
 //! The fence alone decides whether a write counts; the state is not asked for, because statistics know
-//! no running rows and the planner would walk their index with all its dead entries. The session's
-//! settings leave one plan: the arrays, and a look-up by primary key for each.
+//! no running rows and the planner would walk their index with all its dead entries. A lateral
+//! sub-select that locks can be planned in one way alone, a look-up by primary key for each; as a join,
+//! statistics of an empty table once made it a walk over all tasks for each of them.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -130,18 +131,24 @@ impl Queue {
     async fn end(&self, over: &Over) -> Result<Vec<i64>, sqlx::Error> {
         sqlx::query_scalar!(
             "
-            with ended as (
-                delete from tasks
-                using unnest($1::bigint[], $2::int[], $3::smallint[], $4::jsonb[], $5::text[])
-                    as outcome (id, fence, state, result, error)
-                where tasks.id = outcome.id and tasks.fence = outcome.fence
-                    and not (rerun and outcome.state = 4)
-                returning tasks.id, public_id, user_id, kind, payload, outcome.state as ended_as, priority,
-                    run_at, attempts, max_attempts, tasks.fence, unique_key, progress_done,
-                    progress_total, outcome.error, outcome.result, caused_by, request_id, created_at,
-                    started_at
+            with ended as materialized (
+                select outcome.state as ended_as, outcome.result, outcome.error, held.*
+                from unnest($1::bigint[], $2::int[], $3::smallint[], $4::jsonb[], $5::text[])
+                        as outcome (id, fence, state, result, error)
+                    cross join lateral (
+                        select id, public_id, user_id, kind, payload, priority, run_at, attempts,
+                            max_attempts, fence, unique_key, progress_done, progress_total, caused_by,
+                            request_id, created_at, started_at
+                        from tasks
+                        where tasks.id = outcome.id and tasks.fence = outcome.fence
+                            and not (rerun and outcome.state = 4)
+                        for update
+                    ) as held
+            ), gone as (
+                delete from tasks where id = any(array(select id from ended))
             ), forgotten as (
-                delete from task_steps where task_id in (select id from ended where ended_as = 4)
+                delete from task_steps
+                where task_id = any(array(select id from ended where ended_as = 4))
             )
             insert into ended_tasks (id, public_id, user_id, kind, payload, state, priority, run_at,
                 attempts, max_attempts, fence, unique_key, progress_done, progress_total, last_error,
@@ -176,7 +183,7 @@ impl Queue {
                     and rerun and outcome.state = 4
                 returning tasks.id
             ), forgotten as (
-                delete from task_steps where task_id in (select id from again)
+                delete from task_steps where task_id = any(array(select id from again))
             )
             select id from again
             ",

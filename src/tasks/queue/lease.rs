@@ -105,19 +105,15 @@ impl Queue {
         if !orphaned.is_empty() {
             sqlx::query!(
                 "
-                with pause as (
-                    select id, case when attempts < 2 then 0 else random() * 2 ^ least(attempts - 1, 9) end as secs
-                    from tasks
-                    where id = any($1)
-                )
                 update tasks
-                set state = case when secs = 0 then 1 else 0 end,
+                set state = case when attempts < 2 then 1 else 0 end,
                     turn = task_turn(user_id, priority),
-                    run_at = now() + make_interval(secs => $2 + secs),
+                    run_at = now() + make_interval(secs => $2)
+                        + case when attempts < 2 then 0 else random() * 2 ^ least(attempts - 1, 9) end
+                            * interval '1 second',
                     last_error = 'the process that ran this ended without a word',
                     instance_id = null, fence = fence + 1
-                from pause
-                where tasks.id = pause.id and attempts < max_attempts
+                where id = any($1) and attempts < max_attempts
                 ",
                 &orphaned,
                 self.ahead(),

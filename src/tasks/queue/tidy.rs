@@ -125,7 +125,7 @@ impl Queue {
                     ))
                     returning id
                 ), forgotten as (
-                    delete from task_steps where task_id in (select id from old)
+                    delete from task_steps where task_id = any(array(select id from old))
                 )
                 select count(*) from old
                 ",
