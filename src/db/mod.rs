@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Executor as _, PgPool};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgPool};
 
 pub use scope::{Scoped, UserId, UserScope};
 
@@ -22,6 +22,9 @@ use crate::secret::Secret;
 
 /// A statement that takes longer is a mistake; imports and re-embedding work in batches far below it.
 const STATEMENT_TIMEOUT: &str = "30s";
+
+/// A connection that was idle for longer is asked whether it still is one.
+const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 
 /// The plans of the queue's statements are pinned to its indexes: its tables fill and empty faster than
 /// statistics follow, and a plan made for an empty table is a disaster on a full one.
@@ -129,6 +132,17 @@ fn pool_of(max_connections: u32, first: &'static str) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(3))
+        // Asking each time would double the round trips of a short request. A connection that was
+        // used a moment ago is taken for alive.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for >= TRUSTED_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .after_connect(move |connection, _| {
             Box::pin(async move {
                 connection.execute(first).await?;

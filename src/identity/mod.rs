@@ -1,13 +1,16 @@
-//! Who asks: users, sessions, and the demo advisor's sign-in.
+//! Who asks: users, sessions, API tokens, and the demo advisor's sign-in.
 //!
-//! Promises: a session id is 256 random bits of which only the SHA-256 is stored; every sign-in
-//! makes a new one; a write by cookie comes from our own origins. [`authenticate`] puts the
-//! `UserScope` into the request, and that is the only way a route gets one. May not know: what the
+//! Promises: a session id and an API token are 256 random bits of which only the SHA-256 is stored;
+//! every sign-in makes a new session; a write by cookie comes from our own origins; a token does what
+//! its scopes say and can't make another. [`authenticate`] puts the `UserScope` into the request, in
+//! one round trip to the database, and that is the only way a route gets one. May not know: what the
 //! user does once signed in. Begin with `session.rs`.
 
+mod access;
 pub mod routes;
 mod session;
 mod store;
+mod tokens;
 
 use sqlx::PgPool;
 

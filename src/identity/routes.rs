@@ -23,6 +23,7 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(demo))
         .routes(routes!(local))
         .routes(routes!(logout))
+        .merge(super::tokens::router())
 }
 
 /// Who is signed in.

@@ -1,14 +1,15 @@
-//! Sessions: the cookie, and the middleware that turns it into a `UserScope`.
+//! Sessions: the cookie, and the middleware that turns it or an API token into a `UserScope`.
 
 use axum::extract::{Request, State};
-use axum::http::header::{COOKIE, ORIGIN};
-use axum::http::{HeaderMap, HeaderName, Method};
+use axum::http::header::{AUTHORIZATION, COOKIE, ORIGIN};
+use axum::http::{HeaderMap, HeaderName};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use chrono::TimeDelta;
 use cookie::{Cookie, SameSite};
 
-use super::store;
+use super::access::{Access, is_read};
+use super::{store, tokens};
 use crate::config::Config;
 use crate::db::{UserId, UserScope};
 use crate::http::Problem;
@@ -70,31 +71,53 @@ pub(super) async fn close(app: &App, headers: &HeaderMap) -> Result<String, sqlx
     Ok(cookie.to_string())
 }
 
-/// Puts the session's `UserScope` into the request; without a live session the request goes on
-/// without one, and routes that need it answer 401. A write by cookie from elsewhere ends here.
+/// Puts the `UserScope` of the session or API token into the request; without a live one the request
+/// goes on without, and routes that need it answer 401. A write by cookie from elsewhere ends here,
+/// and so does what a token's scopes don't allow.
 pub async fn authenticate(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let mut user = None;
-    for id in ids_of(request.headers(), app.is_https()) {
-        match store::find_session(&app.pool, &hash(&id), app.clock.now(), IDLE).await {
-            Ok(Some(found)) => {
-                user = Some(found);
-                break;
+    match who(&app, request.headers()).await {
+        Ok(Some((user_id, access))) => {
+            if access == Access::Session
+                && !is_read(request.method())
+                && !is_from_us(&app, request.headers())
+            {
+                return foreign().into_response();
             }
-            Ok(None) => {}
-            Err(error) => return Problem::from(error).into_response(),
+            if let Some(scope) = access.lacks(request.method(), request.uri().path()) {
+                return Problem::forbidden("this API token may not do this")
+                    .detail(format!("it lacks the scope {:?}", scope.name()))
+                    .into_response();
+            }
+            let extensions = request.extensions_mut();
+            extensions.insert(UserScope::checked(user_id));
+            extensions.insert(access);
         }
-    }
-    if let Some(user_id) = user {
-        let reads = matches!(
-            *request.method(),
-            Method::GET | Method::HEAD | Method::OPTIONS
-        );
-        if !reads && !is_from_us(&app, request.headers()) {
-            return foreign().into_response();
-        }
-        request.extensions_mut().insert(UserScope::checked(user_id));
+        Ok(None) => {}
+        Err(error) => return Problem::from(error).into_response(),
     }
     next.run(request).await
+}
+
+/// Whose live token or session the request carries. A token says on purpose who asks, so it goes
+/// before a cookie, which browsers send by themselves.
+async fn who(app: &App, headers: &HeaderMap) -> Result<Option<(UserId, Access)>, sqlx::Error> {
+    let now = app.clock.now();
+    if let Some(token) = api_token(headers) {
+        let found = store::find_token(&app.pool, &tokens::hash(token), now).await?;
+        return Ok(found.map(|(user_id, scopes)| (user_id, Access::Token(scopes))));
+    }
+    for id in ids_of(headers, app.is_https()) {
+        if let Some(user_id) = store::find_session(&app.pool, &hash(&id), now, IDLE).await? {
+            return Ok(Some((user_id, Access::Session)));
+        }
+    }
+    Ok(None)
+}
+
+/// The one bearer token of ours; the operators' for `/metrics` is none.
+fn api_token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    (scheme.eq_ignore_ascii_case("bearer") && token.starts_with(tokens::PREFIX)).then_some(token)
 }
 
 pub(super) fn foreign() -> Problem {

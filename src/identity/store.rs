@@ -1,10 +1,17 @@
-//! All SQL over `users` and `sessions`, the routing tables that are read before a scope is known.
+//! All SQL over `users`, `sessions`, API tokens and their keys. `users`, `sessions` and
+//! `api_token_keys` are routing tables: they are read before a scope is known.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::db::UserId;
+use super::access::TokenScope;
+use super::tokens::ApiToken;
+use crate::db::{Scoped, UserId};
+use crate::http::Cursor;
+
+/// Seeing a session or token again within this writes nothing.
+const STALE: TimeDelta = TimeDelta::minutes(1);
 
 pub(super) struct NewUser {
     pub id: Uuid,
@@ -76,29 +83,143 @@ pub(super) async fn find_session(
     now: DateTime<Utc>,
     idle: TimeDelta,
 ) -> Result<Option<UserId>, sqlx::Error> {
-    let row = sqlx::query!(
+    sqlx::query_scalar!(
         r#"
-        select user_id as "user_id: UserId", last_seen_at
+        with seen as (
+            update sessions set last_seen_at = $2
+            where id_hash = $1 and expires_at > $2 and last_seen_at > $3 and last_seen_at < $4
+        )
+        select user_id as "user_id: UserId"
         from sessions
         where id_hash = $1 and expires_at > $2 and last_seen_at > $3
         "#,
         id_hash,
         now,
         now - idle,
+        now - STALE,
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// The user and scopes of a live API token; using it is noted, at most once a minute.
+pub(super) async fn find_token(
+    pool: &PgPool,
+    token_hash: &[u8],
+    now: DateTime<Utc>,
+) -> Result<Option<(UserId, Vec<TokenScope>)>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        with used as (
+            update api_token_keys set last_used_at = $2
+            where token_hash = $1 and (expires_at is null or expires_at > $2)
+                and (last_used_at is null or last_used_at < $3)
+        )
+        select user_id as "user_id: UserId", scopes
+        from api_token_keys
+        where token_hash = $1 and (expires_at is null or expires_at > $2)
+        "#,
+        token_hash,
+        now,
+        now - STALE,
     )
     .fetch_optional(pool)
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    if row.last_seen_at < now - TimeDelta::minutes(1) {
-        sqlx::query!(
-            "update sessions set last_seen_at = $2 where id_hash = $1",
-            id_hash,
-            now,
+    Ok(row.map(|row| (row.user_id, parsed(&row.scopes))))
+}
+
+fn parsed(scopes: &[String]) -> Vec<TokenScope> {
+    scopes
+        .iter()
+        .filter_map(|name| TokenScope::named(name))
+        .collect()
+}
+
+/// Adds a token, unless the user has as many as may be.
+pub(super) async fn add_token(
+    tx: &mut Scoped,
+    token: &ApiToken,
+    token_hash: &[u8],
+    most: i64,
+) -> Result<bool, sqlx::Error> {
+    let user_id = tx.user_id();
+    let scopes: Vec<String> = token
+        .scopes
+        .iter()
+        .map(|scope| scope.name().to_owned())
+        .collect();
+    let added = sqlx::query!(
+        "
+        with added as (
+            insert into api_tokens (id, user_id, name, created_at)
+            select $1, $2, $3, $4
+            where (select count(*) from api_tokens where user_id = $2) < $5
+            returning id
         )
-        .execute(pool)
-        .await?;
-    }
-    Ok(Some(row.user_id))
+        insert into api_token_keys (token_hash, token_id, user_id, scopes, expires_at)
+        select $6, id, $2, $7, $8 from added
+        ",
+        token.id,
+        user_id,
+        token.name,
+        token.created_at,
+        most,
+        token_hash,
+        &scopes,
+        token.expires_at,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(added.rows_affected() == 1)
+}
+
+/// A user's tokens, newest first.
+pub(super) async fn list_tokens(
+    tx: &mut Scoped,
+    limit: i64,
+    after: Option<Cursor>,
+) -> Result<Vec<ApiToken>, sqlx::Error> {
+    let user_id = tx.user_id();
+    let rows = sqlx::query!(
+        "
+        select api_tokens.id, name, scopes, expires_at, created_at, last_used_at
+        from api_tokens join api_token_keys on token_id = api_tokens.id
+        where api_tokens.user_id = $1
+            and ($3::timestamptz is null or (created_at, api_tokens.id) < ($3, $4::uuid))
+        order by created_at desc, api_tokens.id desc
+        limit $2
+        ",
+        user_id,
+        limit,
+        after.map(|cursor| cursor.at),
+        after.map(|cursor| cursor.id),
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| ApiToken {
+            id: row.id,
+            name: row.name,
+            scopes: parsed(&row.scopes),
+            expires_at: row.expires_at,
+            created_at: row.created_at,
+            last_used_at: row.last_used_at,
+        })
+        .collect())
+}
+
+/// Whether there was such a token of this user; its key goes with it.
+pub(super) async fn delete_token(tx: &mut Scoped, id: Uuid) -> Result<bool, sqlx::Error> {
+    let user_id = tx.user_id();
+    let deleted = sqlx::query!(
+        "delete from api_tokens where id = $1 and user_id = $2",
+        id,
+        user_id,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(deleted.rows_affected() == 1)
 }
 
 /// Ends a session, and sweeps those that ended by themselves.

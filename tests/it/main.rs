@@ -23,4 +23,5 @@ mod queue_model;
 mod queue_outage;
 mod queue_process;
 mod server;
+mod tokens;
 mod world;
