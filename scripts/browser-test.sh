@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the page's tests in Chromium against the real binary with a fresh database.
+# Runs the page's tests in Chromium against the real binary, each with a fresh database.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,13 +11,27 @@ fi
 cargo build --locked --quiet
 folder="$(mktemp -d)"
 chmod 755 "$folder"
-DATABASE_URL='' PORT=0 DEMO_MODE=true DATA_DIR="$folder/data" \
-    "${CARGO_TARGET_DIR:-target}/debug/paraplanner" >"$folder/out" 2>"$folder/log" &
-server=$!
-trap 'kill $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$folder"' EXIT
-until [ -s "$folder/out" ]; do
-    kill -0 $server || { cat "$folder/log" >&2; exit 1; }
-    sleep 0.1
-done
-port="$(sed -n 's/.*:\([0-9]*\)$/\1/p' "$folder/out")"
-(cd tests/browser && BASE_URL="http://localhost:$port" npm test --silent)
+server=
+trap '[ -z "$server" ] || kill $server || true; wait; rm -rf "$folder"' EXIT
+
+# story <script of package.json> [<command of the program>]
+story() {
+    local own="$folder/$1"
+    mkdir "$own"
+    chmod 755 "$own"
+    DATABASE_URL='' PORT=0 DEMO_MODE=true DATA_DIR="$own/data" \
+        "${CARGO_TARGET_DIR:-target}/debug/paraplanner" "${@:2}" >"$own/out" 2>"$own/log" &
+    server=$!
+    until [ -s "$own/out" ]; do
+        kill -0 $server || { cat "$own/log" >&2; exit 1; }
+        sleep 0.1
+    done
+    port="$(sed -n '1s/.*:\([0-9]*\)$/\1/p' "$own/out")"
+    (cd tests/browser && BASE_URL="http://localhost:$port" npm run "$1" --silent)
+    kill $server
+    wait $server || true
+    server=
+}
+
+story page
+story demo demo

@@ -24,12 +24,16 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Database;
 use crate::http::{middleware, server};
+use crate::identity::connections;
 use crate::live::Live;
+use crate::providers::google::Google;
+use crate::providers::hubspot::HubSpot;
 use crate::providers::{self, local, openai};
+use crate::secret::{self, Keyring};
 use crate::state::App;
 use crate::tasks::{Keep, Queue, Registry, Tasks, TidyTasks, Worker, WorkerSettings};
 use crate::telemetry::Metrics;
-use crate::{book, chat, identity, ingest, live, operations, page, retrieval, tasks};
+use crate::{book, chat, demo_clock, identity, ingest, live, operations, page, retrieval, tasks};
 
 /// Until a reply begins, uploads and whole answers apart.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -60,6 +64,7 @@ fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(retrieval::routes::router())
         .merge(ingest::routes::router())
         .merge(chat::routes::router())
+        .merge(demo_clock::router())
         .layer(from_fn_with_state(REPLY_TIMEOUT, middleware::timeout));
     ordinary
         .merge(ingest::routes::upload_router())
@@ -78,8 +83,14 @@ fn handlers() -> Registry<App> {
         .with::<ingest::ImportDocuments>()
         .with::<ingest::SweepUploads>()
         .with::<ingest::FillDemoBook>()
+        .with::<connections::Connected>()
+        .with::<ingest::SyncGmail>()
+        .with::<ingest::SyncCalendar>()
+        .with::<ingest::SyncContacts>()
         .with::<retrieval::Embed>()
         .routine::<TidyTasks>()
+        .routine::<connections::RevokeOwed>()
+        .routine::<connections::Reseal>()
 }
 
 /// What a process is for.
@@ -143,7 +154,7 @@ fn router(app: &App, role: Role) -> anyhow::Result<Router> {
 /// Builds what everything is given. `address` is where the server listens, if it does.
 pub fn build(config: Config, database: &Database, address: SocketAddr) -> anyhow::Result<App> {
     // The first to come installs it; tests share a process.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let own = Url::parse(&format!("http://localhost:{}", address.port()))?;
     let public_url = config.server.public_url.clone().unwrap_or(own);
     let frontend_url = config
@@ -151,18 +162,31 @@ pub fn build(config: Config, database: &Database, address: SocketAddr) -> anyhow
         .frontend_url
         .clone()
         .unwrap_or_else(|| public_url.clone());
+    let http = providers::http::client()?;
     let model_server = config
         .model
         .server
         .as_ref()
-        .map(|settings| openai::Client::new(providers::http::client()?, settings))
+        .map(|settings| openai::Client::new(http.clone(), settings))
         .transpose()?;
     let clock = Clock::default();
+    let metrics = Metrics::new();
+    let secret_key = match &config.secret_key {
+        Some(key) => key.clone(),
+        None => secret::kept_in(&config.database.data_dir)?,
+    };
+    let google = config.google.as_ref();
+    let hubspot = config.hubspot.as_ref();
     Ok(App {
         pool: database.pool.clone(),
         tasks: Tasks::new(clock.clone()),
         clock,
-        metrics: Metrics::new(),
+        keys: Arc::new(Keyring::new(&config.token_keys, &secret_key)),
+        secret_key,
+        google: google.map(|settings| Arc::new(Google::new(&http, &metrics, settings))),
+        hubspot: hubspot.map(|settings| Arc::new(HubSpot::new(&http, &metrics, settings))),
+        http,
+        metrics,
         live: Live::default(),
         fail_points: config.fail_points.clone(),
         model_server,
@@ -222,6 +246,8 @@ pub async fn start(config: Config, listener: TcpListener, role: Role) -> anyhow:
     let database = Database::open(&config.database).await?;
     let app = build(config, &database, address)?;
     let router = router(&app, role)?;
+    demo_clock::resume(&app).await?;
+    app.background.spawn(demo_clock::listen(app.clone()));
     let close = CancellationToken::new();
     let parts = TaskTracker::new();
     parts.spawn(server::serve(listener, router, close.clone()));

@@ -34,6 +34,11 @@ impl Clock {
         Duration::from_millis(millis.max(0).unsigned_abs())
     }
 
+    /// Moves the clock to so many milliseconds ahead of the system's, unless it is further already.
+    pub fn set_ahead(&self, millis: i64) {
+        self.offset_millis.fetch_max(millis, Ordering::Relaxed);
+    }
+
     /// Moves the clock forward; every copy of it follows.
     pub fn advance(&self, by: TimeDelta) {
         self.offset_millis

@@ -23,6 +23,7 @@ pub mod tasks;
 pub mod identity;
 pub mod llm;
 
+pub mod demo_clock;
 pub mod effects;
 
 pub mod book;
@@ -40,6 +41,7 @@ pub mod page;
 
 // Beside.
 pub mod demo;
+pub mod simulator;
 
 // Wiring: knows everybody.
 pub mod app;

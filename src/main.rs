@@ -1,12 +1,14 @@
-//! The command line: `serve` (default), `worker`, `demo`, `import`, `database`, `bench-queue`, `eval`,
-//! `openapi`.
+//! The command line: `serve` (default), `worker`, `demo`, `simulator`, `import`, `database`,
+//! `bench-queue`, `eval`, `openapi`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use paraplanner::app::Role;
 use paraplanner::commands::bench_queue::BenchQueue;
+use paraplanner::commands::demo::Providers;
 use paraplanner::config::{Config, Source};
 use paraplanner::{app, commands, identity, telemetry};
 
@@ -26,6 +28,14 @@ enum Command {
     Worker,
     /// Serves with an invented book of clients, for trying it out
     Demo,
+    /// Runs the simulated providers alone and prints the settings that point here
+    Simulator {
+        /// A free one when 0
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+    },
+    /// Tries the settings of Google and HubSpot, and says what to enter there and what is wrong
+    SetupCheck,
     /// Imports files (.mbox .eml .txt .md .html .pdf .vcf .ics .csv) into a book
     Import {
         #[arg(required = true)]
@@ -57,9 +67,16 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let mut source = Source::process();
-    if matches!(arguments.command, Some(Command::Demo)) {
-        source.set("DEMO_MODE", "true");
-    }
+    let providers = match &arguments.command {
+        Some(Command::Demo) => match Providers::prepare(&mut source) {
+            Ok(providers) => Some(providers),
+            Err(error) => {
+                eprintln!("paraplanner: no port for the simulated providers: {error:#}");
+                return ExitCode::FAILURE;
+            }
+        },
+        _ => None,
+    };
     let config = match Config::read(&source) {
         Ok(config) => config,
         Err(problems) => {
@@ -70,7 +87,11 @@ fn main() -> ExitCode {
         }
     };
     telemetry::init(&config.telemetry);
-    match run(arguments.command.unwrap_or(Command::Serve), config) {
+    match run(
+        arguments.command.unwrap_or(Command::Serve),
+        config,
+        providers,
+    ) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("paraplanner: {error:#}");
@@ -79,7 +100,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> {
+fn run(command: Command, config: Config, providers: Option<Providers>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -88,7 +109,12 @@ fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> {
             Command::Serve => commands::serve::run(config, Role::Server).await,
             Command::Worker => commands::serve::run(config, Role::Worker).await,
             Command::BenchQueue { what } => commands::bench_queue::run(config, what).await,
-            Command::Demo => commands::demo::run(config).await,
+            Command::Demo => {
+                let providers = providers.context("the demo needs its simulated providers")?;
+                commands::demo::run(config, providers).await
+            }
+            Command::Simulator { port } => commands::simulator::run(port).await,
+            Command::SetupCheck => commands::setup_check::run(config).await,
             Command::Import { files, user } => commands::import::run(config, files, &user).await,
             Command::Database => commands::database::run(config).await,
             Command::Eval { clients, json } => commands::eval::run(config, clients, json).await,

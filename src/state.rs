@@ -12,7 +12,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::failpoint::FailPoints;
 use crate::live::Live;
+use crate::providers::google::Google;
+use crate::providers::hubspot::HubSpot;
 use crate::providers::{local, openai};
+use crate::secret::{Keyring, Secret};
 use crate::tasks::Tasks;
 use crate::telemetry::Metrics;
 
@@ -27,6 +30,14 @@ pub struct App {
     pub tasks: Tasks,
     /// Where tests make the process die.
     pub fail_points: FailPoints,
+    /// Opens and seals what must lie unreadable in the database.
+    pub keys: Arc<Keyring>,
+    /// What keys for single purposes are derived from.
+    pub secret_key: Secret<String>,
+    /// The one HTTP client of the outside world.
+    pub http: reqwest::Client,
+    pub google: Option<Arc<Google>>,
+    pub hubspot: Option<Arc<HubSpot>>,
     /// The OpenAI-compatible server, when one is configured.
     pub model_server: Option<openai::Client>,
     /// The built-in embedder; loads its model when it is first used.

@@ -23,6 +23,7 @@ const OUTSIDE: &[&str] = &["providers"];
 const ENGINES: &[&str] = &["live", "state", "tasks"];
 const SLICES: &[&str] = &[
     "identity",
+    "demo_clock",
     "llm",
     "effects",
     "book",
@@ -33,7 +34,7 @@ const SLICES: &[&str] = &[
     "operations",
     "page",
 ];
-const BESIDE: &[&str] = &["demo"];
+const BESIDE: &[&str] = &["demo", "simulator"];
 const WIRING: &[&str] = &["app", "commands", "main", "lib"];
 
 /// `demo` knows nobody, and `ingest` fills the invented book with it.

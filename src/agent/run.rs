@@ -348,14 +348,14 @@ fn mend_call(call: &mut ToolCall) {
 fn in_words(error: &Error) -> String {
     match error.kind {
         Kind::Unauthorized => "The model server refused the API key. Check OPENAI_API_KEY.".to_owned(),
-        Kind::Forbidden => "The model server does not allow this model. Check OPENAI_CHAT_MODEL.".to_owned(),
+        Kind::Forbidden | Kind::ScopeMissing => "The model server does not allow this model. Check OPENAI_CHAT_MODEL.".to_owned(),
         Kind::NotFound => {
             "The model server does not know this model or address. Check OPENAI_CHAT_MODEL and OPENAI_BASE_URL."
                 .to_owned()
         }
         Kind::RateLimited { retry_after: None } => "The model account has no credit left.".to_owned(),
         Kind::RateLimited { .. } => "The model server is busy. Try again in a moment.".to_owned(),
-        Kind::Unavailable | Kind::Conflict => "The model server can't be reached. Try again in a moment.".to_owned(),
+        Kind::Unavailable | Kind::Conflict | Kind::Gone => "The model server can't be reached. Try again in a moment.".to_owned(),
         Kind::Ambiguous => "The model's answer was cut off. Try again.".to_owned(),
         Kind::Invalid if error.message.contains("context_length") => {
             "The question and its sources are too long for this model.".to_owned()

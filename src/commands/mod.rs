@@ -6,3 +6,5 @@ pub mod demo;
 pub mod eval;
 pub mod import;
 pub mod serve;
+pub mod setup_check;
+pub mod simulator;

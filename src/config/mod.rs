@@ -7,10 +7,12 @@
 //! To add a setting: a field here, a line in [`Config::read`], a line in `.env.example` (a test
 //! holds the two together), a row in README.md.
 
+mod providers;
 mod read;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ use url::{Origin, Url};
 pub use read::{Invalid, Source};
 
 use crate::failpoint::FailPoints;
-use crate::secret::Secret;
+use crate::secret::{Key, Secret};
 
 /// The settings, valid as a whole.
 #[derive(Clone, Debug)]
@@ -28,7 +30,10 @@ pub struct Config {
     pub server: Server,
     pub database: Database,
     pub secret_key: Option<Secret<String>>,
-    pub google: Option<OAuthClient>,
+    /// The first seals tokens, all open them; the one derived from the secret key comes after them.
+    pub token_keys: Vec<(String, Key)>,
+    pub google: Option<Google>,
+    pub hubspot: Option<HubSpot>,
     pub model: Model,
     pub worker: Worker,
     pub telemetry: Telemetry,
@@ -66,6 +71,46 @@ pub struct Database {
     /// A transaction that does nothing for so long is ended: a frozen process must not keep its tasks'
     /// rows locked beyond its lease.
     pub idle_transaction: Duration,
+}
+
+/// Google's addresses, and our client there.
+#[derive(Clone, Debug)]
+pub struct Google {
+    pub client: OAuthClient,
+    pub auth_url: Url,
+    pub token_url: Url,
+    pub revoke_url: Url,
+    pub jwks_url: Url,
+    /// Origins before the documented paths.
+    pub gmail_api: Url,
+    pub calendar_api: Url,
+    /// How Gmail tells us of changes; without it mail is polled.
+    pub push: Option<GmailPush>,
+    /// What reading may use of a user's quota; none means no limit of ours.
+    pub gmail_units_per_minute: Option<NonZeroU32>,
+    pub calendar_calls_per_minute: Option<NonZeroU32>,
+}
+
+/// Gmail's notifications by Pub/Sub.
+#[derive(Clone, Debug)]
+pub struct GmailPush {
+    /// `projects/<project>/topics/<name>`.
+    pub topic: String,
+    /// For whom the pushes' tokens must be, and whose they must be.
+    pub audience: Url,
+    pub service_account: String,
+}
+
+/// HubSpot's addresses, and our client there.
+#[derive(Clone, Debug)]
+pub struct HubSpot {
+    pub client: OAuthClient,
+    pub auth_url: Url,
+    /// The origin before the documented paths.
+    pub api: Url,
+    /// What reading may use of a user's share; none means no limit of ours.
+    pub calls_per_minute: Option<NonZeroU32>,
+    pub searches_per_minute: Option<NonZeroU32>,
 }
 
 #[derive(Clone, Debug)]
@@ -120,6 +165,8 @@ pub enum LogFormat {
 
 #[derive(Clone, Copy, Debug)]
 pub struct Demo {
+    /// `DEMO_CONTROLS`: the clock may be moved.
+    pub controls: bool,
     /// `DEMO_MODE`: the demo advisor may sign in, on any address.
     pub mode: bool,
     /// Whoever sits at this machine may sign in: development, loopback only, no Google client,

@@ -7,12 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use base64::Engine as _;
 use url::Url;
 
 use super::{
-    Config, Database, Demo, Environment, LogFormat, Model, ModelServer, OAuthClient, Server,
-    Telemetry, Worker,
+    Config, Database, Demo, Environment, LogFormat, Model, ModelServer, Server, Telemetry, Worker,
 };
 use crate::failpoint::{self, FailPoints};
 use crate::secret::Secret;
@@ -67,20 +65,20 @@ impl Source {
 }
 
 /// Collects what is wrong, so that the second bad variable isn't found by a second start.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     source: &'a Source,
     invalid: Vec<Invalid>,
 }
 
 impl Reader<'_> {
-    fn refuse(&mut self, variable: &'static str, reason: impl Into<String>) {
+    pub(super) fn refuse(&mut self, variable: &'static str, reason: impl Into<String>) {
         self.invalid.push(Invalid {
             variable,
             reason: reason.into(),
         });
     }
 
-    fn parsed<T>(
+    pub(super) fn parsed<T>(
         &mut self,
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, String>,
@@ -94,15 +92,15 @@ impl Reader<'_> {
         }
     }
 
-    fn string(&self, name: &str) -> Option<String> {
+    pub(super) fn string(&self, name: &str) -> Option<String> {
         self.source.text(name).map(ToOwned::to_owned)
     }
 
-    fn secret(&self, name: &str) -> Option<Secret<String>> {
+    pub(super) fn secret(&self, name: &str) -> Option<Secret<String>> {
         self.string(name).map(Secret::new)
     }
 
-    fn number(&mut self, name: &'static str, default: u64, range: (u64, u64)) -> u64 {
+    pub(super) fn number(&mut self, name: &'static str, default: u64, range: (u64, u64)) -> u64 {
         self.parsed(name, |text| {
             text.parse::<u64>()
                 .ok()
@@ -129,7 +127,7 @@ impl Reader<'_> {
         })
     }
 
-    fn http_url(&mut self, name: &'static str) -> Option<Url> {
+    pub(super) fn http_url(&mut self, name: &'static str) -> Option<Url> {
         self.parsed(name, |text| {
             let url = Url::parse(text).map_err(|_| {
                 "must be a whole URL such as https://planner.example.com".to_owned()
@@ -164,21 +162,8 @@ const BUILT_IN: &str = "built-in";
 /// Judged but not acted upon yet, so that a typing error shows at the start and silence is never
 /// taken for function.
 const NOT_YET: &[&str] = &[
-    "TOKEN_ENCRYPTION_KEYS",
-    "HUBSPOT_CLIENT_ID",
-    "HUBSPOT_CLIENT_SECRET",
     "HUBSPOT_APP_ID",
-    "GOOGLE_AUTH_URL",
-    "GOOGLE_TOKEN_URL",
-    "GOOGLE_REVOKE_URL",
-    "GOOGLE_JWKS_URL",
-    "GMAIL_API_URL",
-    "CALENDAR_API_URL",
-    "HUBSPOT_AUTH_URL",
-    "HUBSPOT_API_URL",
-    "GMAIL_PUBSUB_TOPIC",
     "GMAIL_PUSH_AUDIENCE",
-    "GMAIL_PUSH_SERVICE_ACCOUNT",
     "RATE_LIMIT_PER_USER",
     "RATE_LIMIT_GLOBAL",
     "RATE_LIMIT_WEBHOOKS",
@@ -187,7 +172,6 @@ const NOT_YET: &[&str] = &[
     "TRUSTED_PROXIES",
     "REDIS_URL",
     "HUBSPOT_ALLOW_LEGACY_SIGNATURES",
-    "DEMO_CONTROLS",
     "SENTRY_DSN",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
 ];
@@ -220,7 +204,7 @@ impl Reader<'_> {
             .unwrap_or(Environment::Development);
         let server = self.server();
         let worker = self.worker();
-        let google = self.google();
+        let google = self.google(environment);
         let demo = self.demo(environment, &server, google.is_some());
         self.judge_unused();
         Config {
@@ -238,6 +222,8 @@ impl Reader<'_> {
                 .collect(),
             server,
             google,
+            hubspot: self.hubspot(environment),
+            token_keys: self.token_keys(),
             demo,
         }
     }
@@ -274,27 +260,6 @@ impl Reader<'_> {
             data_dir,
             max_connections: self.small("DATABASE_MAX_CONNECTIONS", 20, (4, 1000)).into(),
             idle_transaction: lock_timeout.clamp(Duration::from_secs(3), Duration::from_secs(60)),
-        }
-    }
-
-    fn google(&mut self) -> Option<OAuthClient> {
-        match (
-            self.string("GOOGLE_CLIENT_ID"),
-            self.secret("GOOGLE_CLIENT_SECRET"),
-        ) {
-            (Some(client_id), Some(client_secret)) => Some(OAuthClient {
-                client_id,
-                client_secret,
-            }),
-            (Some(_), None) => {
-                self.refuse("GOOGLE_CLIENT_SECRET", "is missing beside GOOGLE_CLIENT_ID");
-                None
-            }
-            (None, Some(_)) => {
-                self.refuse("GOOGLE_CLIENT_ID", "is missing beside GOOGLE_CLIENT_SECRET");
-                None
-            }
-            (None, None) => None,
         }
     }
 
@@ -415,6 +380,7 @@ impl Reader<'_> {
     fn demo(&mut self, environment: Environment, server: &Server, google: bool) -> Demo {
         let asked = self.flag("DEMO_MODE");
         Demo {
+            controls: self.flag("DEMO_CONTROLS") == Some(true),
             mode: asked == Some(true),
             local_sign_in: asked != Some(false)
                 && environment == Environment::Development
@@ -433,19 +399,7 @@ impl Reader<'_> {
         ] {
             self.number(name, 0, (0, u64::from(u32::MAX)));
         }
-        for name in [
-            "GOOGLE_AUTH_URL",
-            "GOOGLE_TOKEN_URL",
-            "GOOGLE_REVOKE_URL",
-            "GOOGLE_JWKS_URL",
-            "GMAIL_API_URL",
-            "CALENDAR_API_URL",
-            "HUBSPOT_AUTH_URL",
-            "HUBSPOT_API_URL",
-            "GMAIL_PUSH_AUDIENCE",
-            "SENTRY_DSN",
-            "OTEL_EXPORTER_OTLP_ENDPOINT",
-        ] {
+        for name in ["SENTRY_DSN", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
             // A Sentry DSN carries its public key where a URL has the user name.
             if name == "SENTRY_DSN" {
                 self.parsed(name, |text| {
@@ -455,23 +409,13 @@ impl Reader<'_> {
                 self.http_url(name);
             }
         }
-        for name in ["HUBSPOT_ALLOW_LEGACY_SIGNATURES", "DEMO_CONTROLS"] {
-            self.flag(name);
-        }
+        self.flag("HUBSPOT_ALLOW_LEGACY_SIGNATURES");
         self.parsed("TRUSTED_PROXIES", |text| {
             text.split(',')
                 .map(str::trim)
                 .all(is_network)
                 .then_some(())
                 .ok_or_else(|| "must be networks such as 10.0.0.0/8, parted by commas".to_owned())
-        });
-        self.parsed("TOKEN_ENCRYPTION_KEYS", |text| {
-            text.split(',')
-                .all(is_named_key)
-                .then_some(())
-                .ok_or_else(|| {
-                    "must be id:base64 pairs of 32-byte keys, parted by commas".to_owned()
-                })
         });
     }
 
@@ -537,7 +481,7 @@ fn public_model_api() -> Url {
     Url::parse("https://api.openai.com/v1").expect("a literal URL")
 }
 
-fn is_local(host: &url::Host<&str>) -> bool {
+pub(super) fn is_local(host: &url::Host<&str>) -> bool {
     match host {
         url::Host::Domain(name) => *name == "localhost",
         url::Host::Ipv4(address) => address.is_loopback() || address.is_private(),
@@ -569,15 +513,6 @@ fn is_network(text: &str) -> bool {
     let bits = if address.is_ipv4() { 32 } else { 128 };
     length.is_empty() && !text.contains('/')
         || length.parse::<u8>().is_ok_and(|length| length <= bits)
-}
-
-fn is_named_key(text: &str) -> bool {
-    text.trim().split_once(':').is_some_and(|(id, key)| {
-        !id.is_empty()
-            && base64::engine::general_purpose::STANDARD
-                .decode(key)
-                .is_ok_and(|key| key.len() == 32)
-    })
 }
 
 #[cfg(test)]
@@ -706,7 +641,11 @@ mod tests {
             .filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
             .collect();
         let here = include_str!("read.rs");
-        let code = here.split("#[cfg(test)]").next().unwrap();
+        let code = [
+            here.split("#[cfg(test)]").next().unwrap(),
+            include_str!("providers.rs"),
+        ]
+        .concat();
         for name in &example {
             assert!(
                 code.contains(&format!("\"{name}\"")),

@@ -7,8 +7,10 @@
 //! user does once signed in. Begin with `session.rs`.
 
 mod access;
+pub mod connections;
 pub mod routes;
 mod session;
+mod sign_in;
 mod store;
 mod tokens;
 
@@ -18,7 +20,7 @@ use crate::clock::Clock;
 use crate::db::UserScope;
 use crate::ids;
 
-pub use session::authenticate;
+pub use session::{authenticate, refuse_foreign};
 
 /// The address under which `demo`, `import` and sign-in on one's own machine meet.
 pub const DEMO_ADVISOR: &str = "alex@morgan-advisory.example";
@@ -43,6 +45,7 @@ pub async fn demo_advisor(
             subject: format!("demo:{email}"),
             email: email.to_owned(),
             name: name.to_owned(),
+            picture_url: None,
             now: clock.now(),
         },
     )

@@ -10,8 +10,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::connections::{self, Connection};
 use super::{DEMO_ADVISOR, demo_advisor, session, store};
-use crate::db::{UserId, UserScope};
+use crate::db::UserScope;
 use crate::http::extract::{JSON_LIMIT, body_within};
 use crate::http::{CurrentUser, Json, Problem, ProblemBody};
 use crate::state::App;
@@ -24,6 +25,8 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(local))
         .routes(routes!(logout))
         .merge(super::tokens::router())
+        .merge(super::sign_in::router())
+        .merge(connections::routes::router())
 }
 
 /// Who is signed in.
@@ -36,18 +39,6 @@ struct Me {
     connections: Vec<Connection>,
 }
 
-/// A grant at a provider.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Connection {
-    /// `google` or `hubspot`.
-    provider: String,
-    account: String,
-    scopes: Vec<String>,
-    /// `connected` or `needs_reauth`.
-    status: String,
-    connected_at: chrono::DateTime<chrono::Utc>,
-}
-
 /// Which ways to sign in this server offers.
 #[expect(clippy::struct_excessive_bools, reason = "each is a field of the JSON")]
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -58,6 +49,8 @@ struct Options {
     local: bool,
     /// Google: `GET /api/auth/google/start`.
     google: bool,
+    /// HubSpot, once signed in: `GET /api/auth/hubspot/start`.
+    hubspot: bool,
     /// Whether this request carries a live session, so that a page needn't ask and be refused.
     signed_in: bool,
 }
@@ -69,7 +62,8 @@ async fn options(State(app): State<App>, user: Option<Extension<UserScope>>) -> 
     Json(Options {
         demo: demo.mode,
         local: demo.local_sign_in,
-        google: false,
+        google: app.google.is_some(),
+        hubspot: app.hubspot.is_some(),
         signed_in: user.is_some(),
     })
 }
@@ -78,11 +72,11 @@ async fn options(State(app): State<App>, user: Option<Extension<UserScope>>) -> 
 #[utoipa::path(get, path = "/api/auth/me", tag = "auth", responses(
     (status = 200, body = Me), (status = 401, body = ProblemBody)))]
 async fn me(State(app): State<App>, CurrentUser(scope): CurrentUser) -> Result<Json<Me>, Problem> {
-    describe(&app, scope.user_id()).await
+    describe(&app, scope).await
 }
 
-async fn describe(app: &App, user_id: UserId) -> Result<Json<Me>, Problem> {
-    let user = store::get(&app.pool, user_id)
+async fn describe(app: &App, scope: UserScope) -> Result<Json<Me>, Problem> {
+    let user = store::get(&app.pool, scope.user_id())
         .await?
         .ok_or_else(Problem::unauthenticated)?;
     Ok(Json(Me {
@@ -90,7 +84,7 @@ async fn describe(app: &App, user_id: UserId) -> Result<Json<Me>, Problem> {
         email: user.email,
         name: user.name,
         picture_url: user.picture_url,
-        connections: Vec::new(),
+        connections: connections::list(app, &scope).await?,
     }))
 }
 
@@ -142,14 +136,12 @@ async fn sign_in(
     headers: &HeaderMap,
     email: &str,
 ) -> Result<impl IntoResponse + use<>, Problem> {
-    if !session::is_not_foreign(app, headers) {
-        return Err(session::foreign());
-    }
+    session::refuse_foreign(app, headers)?;
     // A new id at every sign-in: whoever knew the old one knows nothing now.
     session::close(app, headers).await?;
     let scope = demo_advisor(&app.pool, &app.clock, email).await?;
     let cookie = session::open(app, scope.user_id()).await?;
-    let me = describe(app, scope.user_id()).await?;
+    let me = describe(app, scope).await?;
     Ok((AppendHeaders([(SET_COOKIE, cookie)]), me))
 }
 

@@ -106,9 +106,16 @@ async fn who(app: &App, headers: &HeaderMap) -> Result<Option<(UserId, Access)>,
         let found = store::find_token(&app.pool, &tokens::hash(token), now).await?;
         return Ok(found.map(|(user_id, scopes)| (user_id, Access::Token(scopes))));
     }
+    let user_id = user_of(app, headers).await?;
+    Ok(user_id.map(|user_id| (user_id, Access::Session)))
+}
+
+/// Whose live session the request carries.
+pub(super) async fn user_of(app: &App, headers: &HeaderMap) -> Result<Option<UserId>, sqlx::Error> {
+    let now = app.clock.now();
     for id in ids_of(headers, app.is_https()) {
         if let Some(user_id) = store::find_session(&app.pool, &hash(&id), now, IDLE).await? {
-            return Ok(Some((user_id, Access::Session)));
+            return Ok(Some(user_id));
         }
     }
     Ok(None)
@@ -145,7 +152,11 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
 }
 
 /// For sign-in without a session: a browser tells where it comes from, a script says nothing.
-pub(super) fn is_not_foreign(app: &App, headers: &HeaderMap) -> bool {
+pub fn refuse_foreign(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
     let says_nothing = !headers.contains_key(ORIGIN) && !headers.contains_key(SEC_FETCH_SITE);
-    says_nothing || is_from_us(app, headers)
+    if says_nothing || is_from_us(app, headers) {
+        Ok(())
+    } else {
+        Err(foreign())
+    }
 }

@@ -18,6 +18,7 @@ pub(super) struct NewUser {
     pub subject: String,
     pub email: String,
     pub name: String,
+    pub picture_url: Option<String>,
     pub now: DateTime<Utc>,
 }
 
@@ -31,8 +32,8 @@ pub(super) struct User {
 pub(super) async fn find_or_create(pool: &PgPool, new: &NewUser) -> Result<UserId, sqlx::Error> {
     sqlx::query_scalar!(
         r#"
-        insert into users (id, subject, email, name, created_at)
-        values ($1, $2, $3, $4, $5)
+        insert into users (id, subject, email, name, created_at, picture_url)
+        values ($1, $2, $3, $4, $5, $6)
         on conflict on constraint users_subject_key do update set subject = users.subject
         returning id as "id: UserId"
         "#,
@@ -41,6 +42,7 @@ pub(super) async fn find_or_create(pool: &PgPool, new: &NewUser) -> Result<UserI
         new.email,
         new.name,
         new.now,
+        new.picture_url,
     )
     .fetch_one(pool)
     .await
@@ -54,6 +56,54 @@ pub(super) async fn get(pool: &PgPool, user_id: UserId) -> Result<Option<User>, 
     )
     .fetch_optional(pool)
     .await
+}
+
+/// Who has this subject, which is the account's key.
+pub(super) async fn find_by_subject(
+    pool: &PgPool,
+    subject: &str,
+) -> Result<Option<UserId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select id as "id: UserId" from users where subject = $1"#,
+        subject,
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// Whether a user's account is one of Google's.
+pub(super) async fn signs_in_with_google(
+    pool: &PgPool,
+    user_id: UserId,
+) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query_scalar!(
+        r#"select subject like 'google:%' as "google!" from users where id = $1"#,
+        user_id.0,
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(found.unwrap_or(true))
+}
+
+/// Address, name and picture may change at the provider; the account stays.
+pub(super) async fn update_profile(
+    pool: &PgPool,
+    user_id: UserId,
+    new: &NewUser,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "
+        update users set email = $2, name = $3, picture_url = $4
+        where id = $1 and (email, name, picture_url) is distinct from ($2, $3, $4)
+        ",
+        user_id.0,
+        new.email,
+        new.name,
+        new.picture_url,
+    )
+    .execute(pool)
+    .await
+    .map(drop)
 }
 
 pub(super) async fn open_session(
@@ -238,4 +288,60 @@ pub(super) async fn close_session(
     .execute(pool)
     .await
     .map(drop)
+}
+
+/// A sign-in under way.
+pub(super) struct OAuthState {
+    pub provider: String,
+    pub browser_hash: Vec<u8>,
+    pub user_id: Option<UserId>,
+    pub redirect_uri: String,
+    pub return_to: String,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Adds one, and sweeps those that ended before `forgotten`.
+pub(super) async fn add_state(
+    pool: &PgPool,
+    state_hash: &[u8],
+    state: &OAuthState,
+    forgotten: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "
+        with swept as (delete from oauth_states where expires_at < $7)
+        insert into oauth_states
+            (state_hash, provider, browser_hash, user_id, redirect_uri, return_to, expires_at)
+        values ($1, $2, $3, $4, $5, $6, $8)
+        ",
+        state_hash,
+        state.provider,
+        state.browser_hash,
+        state.user_id.map(|user| user.0),
+        state.redirect_uri,
+        state.return_to,
+        forgotten,
+        state.expires_at,
+    )
+    .execute(pool)
+    .await
+    .map(drop)
+}
+
+/// Reads one and ends it, in one statement: of two who bring it, one gets it.
+pub(super) async fn take_state(
+    pool: &PgPool,
+    state_hash: &[u8],
+) -> Result<Option<OAuthState>, sqlx::Error> {
+    sqlx::query_as!(
+        OAuthState,
+        r#"
+        delete from oauth_states where state_hash = $1
+        returning provider, browser_hash, user_id as "user_id: UserId", redirect_uri, return_to,
+            expires_at
+        "#,
+        state_hash,
+    )
+    .fetch_optional(pool)
+    .await
 }

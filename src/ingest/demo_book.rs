@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use axum::extract::State;
 use axum::http::StatusCode;
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
@@ -14,6 +15,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::local::{FileReport, import_file};
+use super::routes::Queued;
 use crate::db::UserScope;
 use crate::demo::{self, Book};
 use crate::http::{CurrentUser, Json, Problem, ProblemBody};
@@ -33,10 +35,15 @@ impl Payload for FillDemoBook {
     const PRIORITY: Priority = Priority::Interactive;
 }
 
+/// The invented book as it stands on the morning of `today`; costs processor time.
+pub fn demo_book(today: NaiveDate) -> Book {
+    demo::generate(SEED, CLIENTS, today)
+}
+
 impl Handler<App> for FillDemoBook {
     async fn run(self, context: Context<App>) -> Result<Value, Failure> {
         let today = context.app.clock.now().date_naive();
-        let book = tokio::task::spawn_blocking(move || demo::generate(SEED, CLIENTS, today))
+        let book = tokio::task::spawn_blocking(move || demo_book(today))
             .await
             .or_retry()?;
         let reports = import_book(&context.app, &context.scope, &book, |_| {})
@@ -114,11 +121,6 @@ fn write(book: &Book, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         paths.push(entry?.path());
     }
     Ok(paths)
-}
-
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Queued {
-    task_id: Uuid,
 }
 
 pub fn router() -> OpenApiRouter<App> {

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::documents::{ImportDocuments, SweepUploads};
-use super::store;
+use super::{store, sync};
 use crate::db::UserScope;
 use crate::http::middleware::RequestId;
 use crate::http::{CurrentUser, Json, Problem, ProblemBody};
@@ -28,6 +28,7 @@ const MAX_FILES: usize = 100;
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(status))
+        .merge(sync::routes::router())
         .merge(super::demo_book::router())
 }
 
@@ -40,8 +41,8 @@ pub fn upload_router() -> OpenApiRouter<App> {
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Queued {
-    task_id: Uuid,
+pub(super) struct Queued {
+    pub task_id: Uuid,
 }
 
 /// One or more files.
@@ -240,24 +241,26 @@ async fn queue(
 
 /// How far the import of one source is.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-struct SourceStatus {
-    /// `documents`; the providers' sources join when they are connected.
-    source: &'static str,
+pub(super) struct SourceStatus {
+    /// `documents`; `gmail`, `calendar` and `hubspot_contacts` when they are connected.
+    pub source: &'static str,
     /// `idle`, `running`, `needs_reauth` or `failing`.
-    state: &'static str,
-    /// Passages that are searchable by words and by meaning.
-    done: i64,
-    /// Passages in all.
-    total: i64,
-    last_synced_at: Option<DateTime<Utc>>,
-    newest_item_at: Option<DateTime<Utc>>,
-    lag_seconds: Option<i64>,
-    watch_expires_at: Option<DateTime<Utc>>,
-    last_reconciled_at: Option<DateTime<Utc>>,
-    gaps_repaired: i64,
-    error: Option<String>,
+    pub state: &'static str,
+    /// Items that were read in this walk; of `documents`, passages that are searchable by words and by
+    /// meaning, whatever source they are of.
+    pub done: i64,
+    /// Items, or passages, in all; an estimate while a walk is under way.
+    pub total: i64,
+    pub last_synced_at: Option<DateTime<Utc>>,
+    pub newest_item_at: Option<DateTime<Utc>>,
+    pub lag_seconds: Option<i64>,
+    pub watch_expires_at: Option<DateTime<Utc>>,
+    pub last_reconciled_at: Option<DateTime<Utc>>,
+    pub gaps_repaired: i64,
+    /// Why it fails, or why it is off.
+    pub error: Option<String>,
     /// Bytes of uploads that are still to be read.
-    bytes_left: i64,
+    pub bytes_left: i64,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -292,20 +295,21 @@ async fn status(
         (_, Some(_)) => "failing",
         _ => "idle",
     };
-    Ok(Json(Status {
-        items: vec![SourceStatus {
-            source: "documents",
-            state,
-            done: index.total - index.waiting,
-            total: index.total,
-            last_synced_at: imported.map(|task| task.finished_at),
-            newest_item_at: index.newest_item_at,
-            lag_seconds: None,
-            watch_expires_at: None,
-            last_reconciled_at: None,
-            gaps_repaired: 0,
-            error,
-            bytes_left: store::bytes_under_way(&mut tx).await?,
-        }],
-    }))
+    let documents = SourceStatus {
+        source: "documents",
+        state,
+        done: index.total - index.waiting,
+        total: index.total,
+        last_synced_at: imported.map(|task| task.finished_at),
+        newest_item_at: index.newest_item_at,
+        lag_seconds: None,
+        watch_expires_at: None,
+        last_reconciled_at: None,
+        gaps_repaired: 0,
+        error,
+        bytes_left: store::bytes_under_way(&mut tx).await?,
+    };
+    let connected = sync::routes::status(&mut tx).await?;
+    let items = std::iter::once(documents).chain(connected).collect();
+    Ok(Json(Status { items }))
 }

@@ -36,6 +36,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ),
     ("/api.js", JS, include_str!("assets/api.js")),
     ("/app.js", JS, include_str!("assets/app.js")),
+    ("/connections.js", JS, include_str!("assets/connections.js")),
     (
         "/conversation.js",
         JS,

@@ -1,9 +1,10 @@
 //! The one HTTP client: connect 5 s, no redirects (a provider's API has none, and a key must not
 //! follow one), a bounded body. Total time is the caller's, because streams have none.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::StreamExt as _;
+use reqwest::header::HeaderMap;
 use reqwest::{Client, Response, StatusCode, redirect};
 
 use super::{Error, Kind};
@@ -47,7 +48,8 @@ pub fn kind_of(status: StatusCode, retry_after: Option<Duration>) -> Kind {
         401 => Kind::Unauthorized,
         403 => Kind::Forbidden,
         404 => Kind::NotFound,
-        409 => Kind::Conflict,
+        409 | 412 => Kind::Conflict,
+        410 => Kind::Gone,
         429 => Kind::RateLimited {
             retry_after: Some(retry_after.unwrap_or(Duration::from_secs(1))),
         },
@@ -56,22 +58,34 @@ pub fn kind_of(status: StatusCode, retry_after: Option<Duration>) -> Kind {
     }
 }
 
-/// `Retry-After` in seconds, or the millisecond form that some servers add.
-pub fn retry_after(response: &Response) -> Option<Duration> {
-    let header = |name: &str| {
-        response
-            .headers()
-            .get(name)?
-            .to_str()
-            .ok()?
-            .parse::<f64>()
-            .ok()
-            .filter(|number| number.is_finite() && *number >= 0.0)
+/// The error of a reply whose status alone counts.
+pub fn refused(response: &Response) -> Error {
+    let status = response.status();
+    Error::new(
+        kind_of(status, retry_after(response.headers())),
+        format!("status {}", status.as_u16()),
+    )
+}
+
+/// `Retry-After` in seconds or as a date, or the millisecond form that some servers add.
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: &str| headers.get(name)?.to_str().ok();
+    let seconds = |name: &str| {
+        let number = text(name)?.trim().parse::<f64>().ok()?;
+        (number.is_finite() && number >= 0.0).then_some(number)
     };
-    header("retry-after-ms")
+    seconds("retry-after-ms")
         .map(|millis| millis / 1000.0)
-        .or_else(|| header("retry-after"))
+        .or_else(|| seconds("retry-after"))
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .or_else(|| {
+            let at = httpdate::parse_http_date(text("retry-after")?).ok()?;
+            // A date is told by the server's clock; so is `Date`, where it is sent.
+            let now = text("date")
+                .and_then(|date| httpdate::parse_http_date(date).ok())
+                .unwrap_or_else(SystemTime::now);
+            Some(at.duration_since(now).unwrap_or_default())
+        })
 }
 
 /// The whole body, refused beyond `limit` bytes.

@@ -4,12 +4,21 @@
 //! callers get our types, and errors whose [`Kind`] they can decide on. `http.rs` makes the one
 //! client; whatever is added here uses it.
 
+pub mod caller;
+pub mod google;
 pub mod http;
+pub mod hubspot;
 pub mod local;
+pub mod oauth;
 pub mod openai;
+pub mod wire;
 
 use std::fmt;
+use std::future::Future;
 use std::time::Duration;
+
+use futures::Stream;
+use url::Url;
 
 /// What a caller decides on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +28,11 @@ pub enum Kind {
     /// The credentials are fine, the thing isn't allowed.
     Forbidden,
     NotFound,
+    /// What the call went on from is no longer known: begin anew.
+    Gone,
     Conflict,
+    /// The user has not granted what this needs; the token itself is fine.
+    ScopeMissing,
     /// Our request is wrong; again would be wrong again.
     Invalid,
     /// Too fast, or out of money (`retry_after` is then `None`).
@@ -41,7 +54,9 @@ impl Kind {
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
+            Self::Gone => "gone",
             Self::Conflict => "conflict",
+            Self::ScopeMissing => "scope_missing",
             Self::Invalid => "invalid",
             Self::RateLimited { .. } => "rate_limited",
             Self::Unavailable => "unavailable",
@@ -82,4 +97,27 @@ impl Error {
             message: message.into(),
         }
     }
+}
+
+/// An address below an origin: the fixed part, then pieces that are escaped as they need.
+fn below(origin: &Url, fixed: &[&str], path: &[&str]) -> Url {
+    let mut url = origin.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(fixed).extend(path);
+    }
+    url
+}
+
+/// Pages as a stream: each is fetched when it is asked for, until one names no next.
+fn pages<P, F: Future<Output = Result<(P, Option<String>), Error>>>(
+    from: Option<String>,
+    fetch: impl Fn(Option<String>) -> F,
+) -> impl Stream<Item = Result<P, Error>> {
+    futures::stream::try_unfold(Some((from, fetch)), |state| async move {
+        let Some((from, fetch)) = state else {
+            return Ok(None);
+        };
+        let (page, next) = fetch(from).await?;
+        Ok(Some((page, next.map(|next| (Some(next), fetch)))))
+    })
 }

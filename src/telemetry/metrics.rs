@@ -28,6 +28,8 @@ pub struct Metrics {
     task_oldest_due: Gauge,
     task_dead_rows: IntGauge,
     effects: IntCounterVec,
+    provider_requests: IntCounterVec,
+    provider_duration: HistogramVec,
     imported: IntCounterVec,
     chunks_embedded: IntCounter,
 }
@@ -168,6 +170,16 @@ impl Metrics {
                 "Effects on the outside world by action and what came of a step of them",
                 &["action", "outcome"],
             ),
+            provider_requests: counters(
+                "paraplanner_provider_requests_total",
+                "Calls to Google and HubSpot by operation and outcome, each attempt",
+                &["provider", "operation", "outcome"],
+            ),
+            provider_duration: histograms(
+                "paraplanner_provider_request_duration_seconds",
+                "Time of an attempt to call Google or HubSpot until its last byte",
+                &["provider", "operation"],
+            ),
             imported: counters(
                 "paraplanner_imported_items_total",
                 "Items of imported files by outcome",
@@ -248,6 +260,22 @@ impl Metrics {
 
     pub fn effect(&self, action: &str, outcome: &'static str) {
         self.effects.with_label_values(&[action, outcome]).inc();
+    }
+
+    /// `outcome` is one of `providers::Error`'s kinds or `ok`.
+    pub fn provider_request(
+        &self,
+        provider: &'static str,
+        operation: &'static str,
+        outcome: &'static str,
+        elapsed: Duration,
+    ) {
+        self.provider_requests
+            .with_label_values(&[provider, operation, outcome])
+            .inc();
+        self.provider_duration
+            .with_label_values(&[provider, operation])
+            .observe(elapsed.as_secs_f64());
     }
 
     /// Before a new count of the queue.

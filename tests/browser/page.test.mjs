@@ -1,36 +1,16 @@
 // The built-in page in a real browser, against a running Paraplanner in demo mode.
 //
-//   BASE_URL=http://localhost:8000 npm test
+//   BASE_URL=http://localhost:8000 node --test page.test.mjs
 //
-// BASE_URL must be the server's PUBLIC_URL and its book may hold other mail already. What every test
-// promises besides its own sentence: no script error, no policy violation, nothing on the console.
+// BASE_URL must be the server's PUBLIC_URL and its book may hold other mail already.
 
 import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { chromium } from "playwright-core";
 
-const BASE_URL = process.env.BASE_URL ?? "http://localhost:8000";
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const FLAGS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-
-const DESKTOP = { viewport: { width: 1360, height: 860 } };
-const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
-const PATIENT = { timeout: 60_000 };
+import { DESKTOP, PATIENT, PHONE, accessible, answered, ask, citation, question, signIn, visit } from "./harness.mjs";
 
 const QUESTION = "Why does Ottoline Brandt want to sell the houseboat?";
 const MAILS = [
@@ -57,7 +37,6 @@ const MAILS = [
   },
 ];
 
-let browser;
 let folder;
 let mbox;
 
@@ -65,11 +44,9 @@ before(async () => {
   folder = await mkdtemp(join(tmpdir(), "paraplanner-page-"));
   mbox = join(folder, "archive.mbox");
   await writeFile(mbox, asMbox(MAILS));
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
 });
 
 after(async () => {
-  await browser?.close();
   if (folder) await rm(folder, { recursive: true });
 });
 
@@ -304,41 +281,6 @@ test("a quote is found whatever the white space, and only letter for letter", as
   });
 });
 
-/** Opens the page in a browser of its own and holds it to what every test promises. */
-async function visit(options, story) {
-  const context = await browser.newContext({ baseURL: BASE_URL, ...options });
-  const complaints = [];
-  try {
-    context.setDefaultTimeout(15_000);
-    await context.addInitScript({ path: AXE });
-    const page = await context.newPage();
-    page.on("console", (message) => {
-      if (["error", "warning"].includes(message.type())) complaints.push(message.text());
-    });
-    page.on("pageerror", (error) => complaints.push(String(error)));
-    const response = await page.goto("/");
-    const policy = response.headers()["content-security-policy"] ?? "";
-    assert.match(policy, /default-src 'none'/);
-    assert.match(policy, /require-trusted-types-for 'script'/);
-    assert.doesNotMatch(policy, /unsafe/);
-    await page.getByRole("button", { name: /demo/i }).waitFor();
-    await story(page);
-    assert.deepEqual(complaints, [], "the console is quiet");
-  } finally {
-    await context.close();
-  }
-}
-
-async function signIn(page) {
-  await page.getByRole("button", { name: /demo/i }).click();
-  await question(page).waitFor();
-  await page.getByRole("heading", { level: 1 }).waitFor();
-}
-
-const question = (page) => page.getByRole("textbox", { name: "Your question" });
-
-const citation = (page) => page.getByRole("button", { name: "1", exact: true }).first();
-
 async function importMbox(page) {
   await page.locator('input[type="file"]').setInputFiles(mbox);
   await imported(page, "archive.mbox");
@@ -347,17 +289,6 @@ async function importMbox(page) {
 async function imported(page, name) {
   const card = page.getByRole("region", { name: `Import of ${name}` });
   await card.getByText(/^Imported/).waitFor(PATIENT);
-}
-
-async function ask(page, words) {
-  await question(page).fill(words);
-  await page.keyboard.press("Enter");
-  await answered(page);
-}
-
-async function answered(page) {
-  await page.getByRole("button", { name: "Ask again" }).waitFor(PATIENT);
-  await citation(page).waitFor();
 }
 
 /** Presses Tab until what has the focus reads like `words`. */
@@ -370,14 +301,6 @@ async function tabTo(page, words, key = "Tab") {
 }
 
 const focusedText = (page) => page.evaluate(() => document.activeElement.textContent.trim());
-
-async function accessible(page, where) {
-  const violations = await page.evaluate(async (values) => {
-    const { violations: found } = await globalThis.axe.run(document, { runOnly: { type: "tag", values } });
-    return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(" | ")}`);
-  }, RULES);
-  assert.deepEqual(violations, [], `axe on ${where}`);
-}
 
 async function fits(page, where) {
   const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);

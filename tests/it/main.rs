@@ -10,8 +10,10 @@
 mod assistant;
 mod bad_input;
 mod bench;
+mod browser;
 mod chat;
 mod client;
+mod connections;
 mod files;
 mod import;
 mod isolation;
@@ -23,5 +25,7 @@ mod queue_model;
 mod queue_outage;
 mod queue_process;
 mod server;
+mod sign_in;
+mod sync;
 mod tokens;
 mod world;

@@ -325,3 +325,68 @@ async fn a_process_that_only_works_does_the_work_and_answers_operators_alone() {
     assert_eq!(worker.terminate().await, Some(0));
     assert_eq!(server.terminate().await, Some(0));
 }
+
+#[tokio::test]
+async fn setup_check_tells_what_to_enter_and_what_is_wrong() {
+    let simulator = crate::world::simulator().await;
+    let check = async |changed: &[(&str, &str)]| {
+        let folder = TempDir::new().unwrap();
+        let mut command = command(folder.path());
+        command
+            .arg("setup-check")
+            .env("PUBLIC_URL", simulator.world().url().as_str())
+            // No database answers there: what needs one is passed over.
+            .env("DATABASE_URL", "postgres://nobody@127.0.0.1:9/none")
+            .envs(simulator.settings())
+            .envs(changed.iter().copied());
+        let ended = tokio::task::spawn_blocking(move || output(&mut command))
+            .await
+            .unwrap();
+        (ended.status.code(), text(&ended.stdout))
+    };
+    let failures = |said: &str| {
+        said.lines()
+            .filter(|line| line.starts_with("FAIL"))
+            .map(|line| {
+                line.split(':').next().unwrap()["FAIL ".len()..]
+                    .trim()
+                    .to_owned()
+            })
+            .collect::<Vec<_>>()
+    };
+    // The simulator has no /health: of the rest nothing is wrong.
+    let (code, said) = check(&[]).await;
+    assert_eq!(
+        (code, failures(&said)),
+        (Some(1), vec!["PUBLIC_URL http".to_owned()]),
+        "{said}"
+    );
+    for value in [
+        "/api/auth/google/callback",
+        "/api/auth/hubspot/callback",
+        "https://www.googleapis.com/auth/gmail.modify",
+        "crm.objects.contacts.write",
+    ] {
+        assert!(said.contains(value), "{said}");
+    }
+    let (_, said) = check(&[
+        ("GOOGLE_CLIENT_SECRET", "another"),
+        ("HUBSPOT_CLIENT_ID", "another"),
+    ])
+    .await;
+    let wrong = failures(&said);
+    assert!(
+        wrong.contains(&"Google, client id and secret".to_owned()),
+        "{said}"
+    );
+    assert!(
+        wrong.contains(&"HubSpot, client id and secret".to_owned()),
+        "{said}"
+    );
+    let (_, said) = check(&[("GOOGLE_JWKS_URL", "http://127.0.0.1:9/certs")]).await;
+    assert!(
+        failures(&said).contains(&"Google, keys".to_owned()),
+        "{said}"
+    );
+    assert!(!said.contains("simulated-google-client-secret"), "{said}");
+}

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use paraplanner::app::{self, Running};
+use paraplanner::clock::Clock;
 use paraplanner::config::{Config, Source};
+use paraplanner::simulator::Simulator;
 use paraplanner::state::App;
 use tokio::net::TcpListener;
 
@@ -17,6 +19,16 @@ use crate::server::TestDatabase;
 
 /// All waiting has this one end.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// What follows from it differs from a production's by nothing but this.
+pub const SECRET_KEY: &str = "a key of the tests, of no use to anybody";
+
+/// Providers with clocks of their own.
+pub async fn simulator() -> Simulator {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    Simulator::start(listener, Clock::default()).unwrap()
+}
 
 /// Asks until there is something; panics with `what` when there never is.
 pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
@@ -36,7 +48,7 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) 
 
 /// The client that all tests use; the provider of TLS is asked for even where nothing is encrypted.
 pub fn http() -> reqwest::Client {
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(LIMIT)
@@ -48,6 +60,9 @@ pub struct World {
     pub url: String,
     pub http: reqwest::Client,
     running: Running,
+    /// Further instances over the same database.
+    others: Vec<Running>,
+    settings: Vec<(String, String)>,
     database: TestDatabase,
     failures_expected: AtomicBool,
 }
@@ -68,28 +83,37 @@ impl World {
         .await
     }
 
+    /// Google and HubSpot are simulated.
+    pub async fn with_providers() -> (Self, Simulator) {
+        let simulator = simulator().await;
+        let settings = simulator.settings();
+        let settings: Vec<(&str, &str)> = settings
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        (Self::with(&settings).await, simulator)
+    }
+
     pub async fn with(settings: &[(&str, &str)]) -> Self {
         let database = TestDatabase::create().await;
         let url = database.url();
-        let source = Source::of(
-            [
-                ("DATABASE_URL", url.as_str()),
-                ("DATABASE_MAX_CONNECTIONS", "4"),
-                ("DEMO_MODE", "true"),
-            ]
-            .iter()
-            .chain(settings)
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        );
-        let config = Config::read(&source).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let running = app::start(config, listener, app::Role::Server)
-            .await
-            .unwrap();
+        let settings: Vec<(String, String)> = [
+            ("DATABASE_URL", url.as_str()),
+            ("DATABASE_MAX_CONNECTIONS", "4"),
+            ("DEMO_MODE", "true"),
+            ("SECRET_KEY", SECRET_KEY),
+        ]
+        .iter()
+        .chain(settings)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+        let running = start(&settings).await;
         let world = Self {
             url: format!("http://{}", running.address),
             http: http(),
             running,
+            others: Vec::new(),
+            settings,
             database,
             failures_expected: AtomicBool::new(false),
         };
@@ -98,6 +122,18 @@ impl World {
         })
         .await;
         world
+    }
+
+    /// Another instance of the program over the same database, with these settings changed.
+    pub async fn another(&mut self, settings: &[(&str, &str)]) -> App {
+        let changed = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let all: Vec<_> = self.settings.iter().cloned().chain(changed).collect();
+        let other = start(&all).await;
+        let app = other.app.clone();
+        self.others.push(other);
+        app
     }
 
     pub const fn app(&self) -> &App {
@@ -141,9 +177,22 @@ impl World {
     }
 }
 
+/// Later settings go before earlier ones.
+async fn start(settings: &[(String, String)]) -> Running {
+    let source = Source::of(settings.iter().cloned());
+    let config = Config::read(&source).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    app::start(config, listener, app::Role::Server)
+        .await
+        .unwrap()
+}
+
 impl Drop for World {
     fn drop(&mut self) {
         self.app().stopping.cancel();
+        for other in &self.others {
+            other.app.stopping.cancel();
+        }
         if std::thread::panicking() {
             return;
         }

@@ -50,7 +50,7 @@ impl Place {
             let root = data_dir.clone();
             return Ok(Self { data_dir, root });
         }
-        let hash = format!("{:x}", Sha256::digest(data_dir.as_os_str().as_bytes()));
+        let hash = hex::encode(Sha256::digest(data_dir.as_os_str().as_bytes()));
         let root = Path::new("/var/lib/paraplanner").join(&hash[..16]);
         files::make_directory(&root, 0o711).map_err(Error::file("creating", &root))?;
         let location = location(&data_dir);

@@ -197,7 +197,7 @@ async fn install(wheel: PathBuf, hash: &str, tree: PathBuf, place: PathBuf) -> R
     let expected = hash.to_owned();
     let installed = blocking(move || {
         let content = std::fs::read(&wheel)?;
-        if format!("{:x}", Sha256::digest(&content)) != expected {
+        if hex::encode(Sha256::digest(&content)) != expected {
             return Err(io::Error::other("the wheel is not the pinned one"));
         }
         unpack(io::Cursor::new(content), &tree)?;

@@ -4,6 +4,7 @@
 // The parts (conversation, imports, source panel, search) don't know one another; they meet here.
 
 import { call, get, post, whenSignedOut } from "./api.js";
+import { Connections, connectUrl } from "./connections.js";
 import { announce, count, day, fromTemplate, h, icon, iconButton } from "./dom.js";
 import { hush, listen } from "./events.js";
 import { Conversation } from "./conversation.js";
@@ -20,11 +21,11 @@ const EXAMPLES = [
 
 /** What `?error=` says after a sign-in that went wrong, see the contract of the callback. */
 const SIGN_IN_ERRORS = {
-  access_denied: "Google was not allowed to share your account. Sign in again to allow it.",
-  scope_missing: "A permission that is needed was left out. Sign in again and leave all boxes ticked.",
+  access_denied: "Access was not allowed. Try again to allow it.",
+  scope_missing: "A permission that is needed was left out. Try again and leave all boxes ticked.",
   state_expired: "That sign-in took too long. Please start again.",
-  account_in_use: "That Google account belongs to another user here.",
-  provider_unavailable: "Google can't be reached at the moment. Please try again later.",
+  account_in_use: "That account belongs to another user here.",
+  provider_unavailable: "The provider can't be reached at the moment. Please try again later.",
 };
 
 const page = document.getElementById("page");
@@ -51,7 +52,7 @@ async function start() {
   // Not asking when the answer is known keeps a 401 out of the browser's console.
   if (options.signed_in === false) return showDoor(message, options);
   const response = await fetch("/api/auth/me", { credentials: "same-origin" }).catch(() => null);
-  if (response?.ok) return showWorkspace(await response.json(), options);
+  if (response?.ok) return showWorkspace(await response.json(), options, message);
   return showDoor(message || (response ? "" : "The server can't be reached."), options);
 }
 
@@ -81,7 +82,7 @@ async function showDoor(message = "", known = null) {
   page.replaceChildren(fragment);
 }
 
-async function showWorkspace(me, options) {
+async function showWorkspace(me, options, message = "") {
   const { fragment, parts } = fromTemplate("workspace");
   const leaving = new AbortController();
   let mode = "ask";
@@ -103,7 +104,13 @@ async function showWorkspace(me, options) {
     running: (running) => drawSend(running),
     mode: (answered) => (parts.badge.hidden = answered !== "extractive"),
   });
-  const imports = new Imports(parts.imports, (status) => {
+  const connections = new Connections(parts.connections, options, {
+    look: () => imports.status(),
+    confirm,
+    say: (words) => say(words),
+  });
+  const imports = new Imports(parts.imports, (status, sources) => {
+    connections.show(sources);
     const first = documents === undefined;
     const had = documents?.total ?? 0;
     documents = status;
@@ -125,6 +132,8 @@ async function showWorkspace(me, options) {
       options.demo || options.local
         ? h("button", { type: "button", class: "button second", onclick: () => imports.addBook() }, "Fill it with an invented book of clients")
         : null;
+    const open = connections.open.map((provider) => h("a", { class: "button second", href: connectUrl(provider) }, provider === "google" ? "Connect Google" : "Connect HubSpot"));
+    const connect = open.length > 0 ? h("div", { class: "drop-buttons" }, open) : null;
     const first = [
       h("h1", {}, "Start with your mail"),
       h(
@@ -132,6 +141,7 @@ async function showWorkspace(me, options) {
         { class: "drop" },
         h("p", { class: "drop-words" }, icon("down"), "Drop an mbox, or a folder of files, anywhere on this page."),
         h("div", { class: "drop-buttons" }, h("button", { type: "button", class: "button", onclick: choose }, "Choose files"), invented),
+        connect,
         h("p", { class: "quiet" }, `Mail, contacts, meetings and documents: ${ACCEPTED.join(" ")}`),
       ),
       h("h2", {}, "Then ask"),
@@ -344,7 +354,9 @@ async function showWorkspace(me, options) {
   page.replaceChildren(fragment);
   drawMode();
   listen();
+  connections.follow(me.connections, leaving.signal);
   await Promise.all([refreshList(), route(), imports.status().catch(statusUnknown)]);
+  if (message) say(message);
   imports.resume().catch((problem) => say(problem.message));
 }
 

@@ -24,7 +24,7 @@ export class Imports {
   /** Whether an invented book is being written: one at a time. */
   #writing = false;
 
-  /** `onchange(status)` hears of every new ingest status of the documents. */
+  /** `onchange(status, sources)` hears of every new ingest status: of the documents, and of all sources. */
   constructor(host, onchange) {
     this.#host = host;
     this.#onchange = onchange;
@@ -40,7 +40,7 @@ export class Imports {
   async status() {
     const { items } = await get("/api/ingest/status");
     const documents = items.find(({ source }) => source === "documents") ?? null;
-    this.#onchange(documents);
+    this.#onchange(documents, items);
     return documents;
   }
 

@@ -138,7 +138,7 @@ impl Client {
 
 async fn read_error(response: Response) -> Error {
     let status = response.status();
-    let wait = http::retry_after(&response);
+    let wait = http::retry_after(response.headers());
     let body = http::body_within(response, ERROR_BODY_LIMIT)
         .await
         .unwrap_or_default();
