@@ -5,6 +5,7 @@
 //! what was connected before asks to be connected again.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::process::ExitCode;
 
@@ -58,6 +59,9 @@ pub async fn run(config: Config, providers: Providers) -> anyhow::Result<ExitCod
     let today = app.clock.now().date_naive();
     let book = tokio::task::spawn_blocking(move || ingest::demo_book(today)).await?;
     fill(simulator.world(), &book)?;
+    // A closed standard output is no reason not to serve.
+    let origin = simulator.world().url().as_str().trim_end_matches('/');
+    let _ = writeln!(std::io::stdout(), "simulated providers on {origin}");
     let scope = identity::demo_advisor(&app.pool, &app.clock, identity::DEMO_ADVISOR).await?;
     ingest::fill_demo_book(app, &scope, None).await?;
     serve::wait(running).await

@@ -14,13 +14,16 @@ const ACCOUNTS: [(&str, &str); 2] = [
     ("second@example.com", "Sam Second"),
 ];
 
+const PORTAL: u64 = 4242;
+
 pub async fn run(port: u16) -> anyhow::Result<ExitCode> {
-    // Fails when it is there already, which is as good.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let simulator = Simulator::start(listener, Clock::default())?;
-    for (email, name) in ACCOUNTS {
+    let hubspot = simulator.world().hubspot();
+    hubspot.add_portal(PORTAL, "example.com");
+    for (member, (email, name)) in (9001..).zip(ACCOUNTS) {
         simulator.world().google().add_account(email, name);
+        hubspot.add_user(PORTAL, member, email);
     }
     let mut out = std::io::stdout().lock();
     let origin = simulator.world().url().as_str().trim_end_matches('/');

@@ -98,6 +98,8 @@ impl Simulator {
     /// Answers on this listener. `clock` may be the program's own, so that both move together.
     pub fn start(listener: TcpListener, clock: Clock) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
+        // The first to come installs it; the client below is built for TLS like any other.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let world = World(Arc::new(Inner {
             url: Url::parse(&format!("http://{address}"))?,
             clock,

@@ -18,8 +18,6 @@ const SCOPES: &str = "oauth crm.objects.contacts.read crm.objects.contacts.write
 
 /// A simulator with one portal and one user.
 async fn stage() -> Stage {
-    // The simulator's own client is built for TLS, which wants its cryptography chosen first.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let stage = Stage::start().await;
     let hubspot = stage.world().hubspot();
     hubspot.add_portal(PORTAL, "advisor.example.com");

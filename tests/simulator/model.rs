@@ -8,12 +8,6 @@ use serde_json::{Value, json};
 
 use crate::world::Stage;
 
-/// The simulator's own client is built for TLS, which wants its cryptography chosen first.
-async fn stage() -> Stage {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    Stage::start().await
-}
-
 async fn post(stage: &Stage, path: &str, body: &Value) -> reqwest::Response {
     let request = stage.http.post(stage.at(path)).bearer_auth("any-key");
     request.json(body).send().await.unwrap()
@@ -59,7 +53,7 @@ fn chunks(events: &[String]) -> Vec<Value> {
 
 #[tokio::test]
 async fn without_a_script_it_answers_the_question() {
-    let stage = stage().await;
+    let stage = Stage::start().await;
     let (status, body) = chat(&stage, json!({})).await;
     assert_eq!(status, 200);
     let message = &body["choices"][0]["message"];
@@ -78,7 +72,7 @@ async fn without_a_script_it_answers_the_question() {
 
 #[tokio::test]
 async fn turns_come_in_order_unless_they_wait_for_words() {
-    let stage = stage().await;
+    let stage = Stage::start().await;
     let model = stage.world().model();
     model.script(Turn::say("later").when("nothing like it"));
     model.script(Turn::say("first"));
@@ -92,7 +86,7 @@ async fn turns_come_in_order_unless_they_wait_for_words() {
 
 #[tokio::test]
 async fn a_stream_joins_to_two_calls_and_ends_with_usage() {
-    let stage = stage().await;
+    let stage = Stage::start().await;
     let turn = Turn::call("search", json!({"query": "AAPL"})).and_call("clock", json!({}));
     stage
         .world()
@@ -128,7 +122,7 @@ async fn a_stream_joins_to_two_calls_and_ends_with_usage() {
 
 #[tokio::test]
 async fn streams_misbehave_as_told() {
-    let stage = stage().await;
+    let stage = Stage::start().await;
     let model = stage.world().model();
     let calls = || Turn::call("a", json!({"x": 1})).and_call("b", json!({"y": 2}));
 
@@ -160,7 +154,7 @@ async fn streams_misbehave_as_told() {
 
 #[tokio::test]
 async fn arguments_can_be_broken() {
-    let stage = stage().await;
+    let stage = Stage::start().await;
     let turn = Turn::call("a", json!({"x": 1})).with(Oddity::InvalidArguments);
     stage.world().model().script(turn);
     let (_, body) = chat(&stage, json!({})).await;
@@ -171,7 +165,7 @@ async fn arguments_can_be_broken() {
 
 #[tokio::test]
 async fn both_kinds_of_too_much_can_be_told_apart() {
-    let stage = stage().await;
+    let stage = Stage::start().await;
     let model = stage.world().model();
     model.script(Turn::default().with(Oddity::RateLimited));
     model.script(Turn::default().with(Oddity::OutOfMoney));
@@ -191,7 +185,7 @@ async fn both_kinds_of_too_much_can_be_told_apart() {
 
 #[tokio::test]
 async fn a_conversation_told_wrongly_is_refused() {
-    let stage = stage().await;
+    let stage = Stage::start().await;
     let user = json!({"role": "user", "content": "hello"});
     let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "a", "arguments": "{}"}});
     let calls = json!({"role": "assistant", "content": null, "tool_calls": [call("1"), call("2")]});
@@ -214,7 +208,7 @@ async fn a_conversation_told_wrongly_is_refused() {
 
 #[tokio::test]
 async fn tools_are_checked() {
-    let stage = stage().await;
+    let stage = Stage::start().await;
     let tool = |name: &str, parameters: &Value| {
         json!([{"type": "function",
                 "function": {"name": name, "parameters": parameters, "strict": true}}])
@@ -234,7 +228,7 @@ async fn tools_are_checked() {
 
 #[tokio::test]
 async fn keys_and_models_are_looked_at() {
-    let stage = stage().await;
+    let stage = Stage::start().await;
     let models = stage.at("/v1/models");
     assert_eq!(stage.http.get(&models).send().await.unwrap().status(), 401);
     let request = stage.http.get(&models).bearer_auth(WRONG_KEY);
@@ -262,7 +256,7 @@ async fn vectors(stage: &Stage, body: &Value) -> Vec<Vec<f64>> {
 
 #[tokio::test]
 async fn texts_with_the_same_words_are_near() {
-    let stage = stage().await;
+    let stage = Stage::start().await;
     let input = [
         "selling the Apple shares",
         "She sold apples; sell the share",
@@ -293,7 +287,7 @@ async fn texts_with_the_same_words_are_near() {
 
 #[tokio::test]
 async fn the_limits_of_embeddings_hold() {
-    let stage = stage().await;
+    let stage = Stage::start().await;
     let long = "word ".repeat(8000);
     for (input, expected) in [
         (json!(""), 400),
@@ -311,7 +305,7 @@ async fn the_limits_of_embeddings_hold() {
 
 #[tokio::test]
 async fn a_script_can_be_set_over_http() {
-    let stage = stage().await;
+    let stage = Stage::start().await;
     let turn = json!({"text": "hi", "oddities": ["no_usage", {"slow": 1}]});
     assert_eq!(post(&stage, "/sim/model/turns", &turn).await.status(), 204);
     let (_, body) = chat(&stage, json!({})).await;

@@ -11,7 +11,6 @@ pub struct Stage {
 
 impl Stage {
     pub async fn start() -> Self {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         Self {
             simulator: Simulator::start(listener, Clock::default()).unwrap(),

@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use base64::Engine as _;
@@ -11,12 +12,18 @@ use serde_json::{Value, json};
 
 use super::gmail::{Delivery, Letter};
 use super::push::{Mischief, PushSettings};
-use super::{Switches, refusal};
+use super::{Decision, Switches, Twist, refusal};
 use crate::http::{Json, Path};
 use crate::simulator::{World, reply};
 
 pub fn router() -> Router<World> {
     Router::new()
+        .route("/sim/google/accounts", post(add_account))
+        .route("/sim/google/decisions", post(add_decision))
+        .route("/sim/google/twists", post(add_twist))
+        .route("/sim/google/keys/rotate", post(rotate))
+        .route("/sim/google/revoke", post(end_grant))
+        .route("/sim/google/access-tokens/expire", post(expire))
         .route("/sim/google/{email}/mails", post(deliver))
         .route("/sim/google/{email}/replies", post(deliver_reply))
         .route("/sim/google/{email}/sent", get(sent))
@@ -205,4 +212,53 @@ async fn twist_push(State(world): State<World>, Json(mischief): Json<Mischief>) 
 async fn twist_channel(State(world): State<World>, Json(mischief): Json<Mischief>) -> Response {
     world.google().twist_channel(mischief);
     done(true)
+}
+
+#[derive(Deserialize)]
+struct AccountForm {
+    email: String,
+    #[serde(default)]
+    name: String,
+}
+
+async fn add_account(State(world): State<World>, Json(new): Json<AccountForm>) -> Json<Value> {
+    Json(json!({"sub": world.google().add_account(&new.email, &new.name)}))
+}
+
+async fn add_decision(State(world): State<World>, Json(decision): Json<Decision>) -> StatusCode {
+    world.google().decide(decision);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct TwistForm {
+    twist: Twist,
+}
+
+async fn add_twist(State(world): State<World>, Json(form): Json<TwistForm>) -> StatusCode {
+    world.google().twist(form.twist);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct RotateForm {
+    #[serde(default)]
+    dead: bool,
+}
+
+async fn rotate(State(world): State<World>, Json(form): Json<RotateForm>) -> StatusCode {
+    match world.google().rotate_keys(form.dead) {
+        Ok(()) => StatusCode::NO_CONTENT,
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+async fn end_grant(State(world): State<World>, Json(account): Json<AccountForm>) -> StatusCode {
+    world.google().revoke(&account.email);
+    StatusCode::NO_CONTENT
+}
+
+async fn expire(State(world): State<World>) -> StatusCode {
+    world.google().expire_access_tokens();
+    StatusCode::NO_CONTENT
 }

@@ -14,6 +14,7 @@ mod keys;
 mod oauth;
 mod push;
 mod switches;
+mod tokens;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -214,6 +215,7 @@ impl State {
 
 pub(super) fn router() -> Router<World> {
     oauth::router()
+        .merge(tokens::router())
         .merge(gmail::router())
         .merge(calendar::router())
         .merge(batch::router())

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::State;
 use super::super::access::{Call, Failure};
 use super::diary::{self, Diary};
-use super::sync;
+use super::{cursor, sync};
 
 /// What one may do, from least to most.
 const ROLES: [&str; 4] = ["freeBusyReader", "reader", "writer", "owner"];
@@ -46,7 +46,7 @@ pub fn list(state: &State, call: &Call, email: &str) -> Result<Value, Failure> {
             ));
         }
         Some(token) => {
-            let token = sync::decode(token).ok_or_else(|| invalid("syncToken"))?;
+            let token = cursor::decode(token).ok_or_else(|| invalid("syncToken"))?;
             let version = token["list"].as_u64().ok_or_else(|| invalid("syncToken"))?;
             if version < diary.forgotten {
                 return Err(sync::expired());
@@ -59,7 +59,7 @@ pub fn list(state: &State, call: &Call, email: &str) -> Result<Value, Failure> {
     let deleted = since.is_some() || call.flag("showDeleted")?.unwrap_or(false);
     let from = match call.one("pageToken").filter(|token| !token.is_empty()) {
         None => 0,
-        Some(token) => sync::decode(token)
+        Some(token) => cursor::decode(token)
             .and_then(|token| usize::try_from(token["from"].as_u64()?).ok())
             .ok_or_else(|| invalid("pageToken"))?,
     };
@@ -77,9 +77,9 @@ pub fn list(state: &State, call: &Call, email: &str) -> Result<Value, Failure> {
         "items": items,
     });
     if from + size < found.len() {
-        reply["nextPageToken"] = json!(sync::encode(&json!({"from": from + size})));
+        reply["nextPageToken"] = json!(cursor::encode(&json!({"from": from + size})));
     } else {
-        reply["nextSyncToken"] = json!(sync::encode(&json!({"list": diary.version})));
+        reply["nextSyncToken"] = json!(cursor::encode(&json!({"list": diary.version})));
     }
     Ok(reply)
 }

@@ -4,6 +4,7 @@
 //! `push`'s business.
 
 mod channels;
+mod cursor;
 mod diary;
 mod events;
 mod freebusy;

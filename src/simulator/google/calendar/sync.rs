@@ -1,7 +1,5 @@
 //! Lists of events: in full, of a window, or of what changed since a sync token.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde_json::{Map, Value, json};
@@ -9,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::super::State;
 use super::super::access::{Call, Failure};
 use super::diary::{Calendar, Stored};
-use super::{events, missing, recurrence, times};
+use super::{cursor, events, missing, recurrence, times};
 
 type Event = Map<String, Value>;
 
@@ -138,7 +136,7 @@ pub fn list(state: &State, call: &Call, email: &str, key: &str) -> Result<Value,
             ));
         }
     }
-    let position = position(call, calendar.version, state.switches.empty_pages)?;
+    let position = cursor::position(call, calendar.version, state.switches.empty_pages)?;
     let page: Vec<Event> = if position.empty {
         Vec::new()
     } else {
@@ -162,8 +160,8 @@ pub fn list(state: &State, call: &Call, email: &str, key: &str) -> Result<Value,
         "defaultReminders": [{"method": "popup", "minutes": 10}], "items": items,
     });
     if position.empty || next < found.len() {
-        reply["nextPageToken"] = json!(encode(&json!({
-            "from": next, "version": position.version, "same": same(call),
+        reply["nextPageToken"] = json!(cursor::encode(&json!({
+            "from": next, "version": position.version, "same": cursor::same(call),
         })));
         return Ok(reply);
     }
@@ -182,7 +180,7 @@ pub fn list(state: &State, call: &Call, email: &str, key: &str) -> Result<Value,
             })
         });
         token["version"] = json!(position.version);
-        reply["nextSyncToken"] = json!(encode(&token));
+        reply["nextSyncToken"] = json!(cursor::encode(&token));
     }
     Ok(reply)
 }
@@ -247,7 +245,7 @@ fn incremental(
         ));
     }
     let invalid = || Failure::parameter("syncToken", "invalid", "Invalid sync token value.");
-    let token = decode(token).ok_or_else(invalid)?;
+    let token = cursor::decode(token).ok_or_else(invalid)?;
     if token["calendar"] != key {
         return Err(invalid());
     }
@@ -397,64 +395,6 @@ fn fits(event: &Event, call: &Call) -> bool {
             .all(|wanted| has("shared", wanted))
 }
 
-struct Position {
-    from: usize,
-    /// The calendar's when the first page was made: nothing that changes meanwhile is lost.
-    version: u64,
-    empty: bool,
-}
-
-fn position(call: &Call, version: u64, empty: bool) -> Result<Position, Failure> {
-    let Some(token) = call.one("pageToken").filter(|token| !token.is_empty()) else {
-        return Ok(Position {
-            from: 0,
-            version,
-            empty,
-        });
-    };
-    let invalid = || Failure::parameter("pageToken", "invalid", "Invalid page token value.");
-    let token = decode(token).ok_or_else(invalid)?;
-    if token["same"] != same(call) {
-        return Err(invalid());
-    }
-    Ok(Position {
-        from: token["from"]
-            .as_u64()
-            .and_then(|from| usize::try_from(from).ok())
-            .ok_or_else(invalid)?,
-        version: token["version"].as_u64().ok_or_else(invalid)?,
-        empty: false,
-    })
-}
-
-/// The parameters that must stay from page to page.
-fn same(call: &Call) -> String {
-    let free = [
-        "pageToken",
-        "maxResults",
-        "fields",
-        "alt",
-        "prettyPrint",
-        "key",
-    ];
-    let mut kept: Vec<String> = call
-        .query
-        .iter()
-        .filter(|(name, _)| !free.contains(&name.as_str()))
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    kept.sort();
-    kept.join("&")
-}
-
-pub fn encode(token: &Value) -> String {
-    URL_SAFE_NO_PAD.encode(token.to_string())
-}
-
-pub fn decode(token: &str) -> Option<Value> {
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token).ok()?).ok()
-}
-
 /// An event as this call wants it: in its zone, with at most so many guests.
 pub fn shown(
     state: &State,
@@ -508,7 +448,7 @@ pub fn instances(
             .map(|event| event.body.clone()),
     );
     found.sort_by_key(|event| times::instant(&event["originalStartTime"], asked.zone));
-    let position = position(call, calendar.version, false)?;
+    let position = cursor::position(call, calendar.version, false)?;
     let next = position.from + size;
     let items: Vec<Value> = found
         .iter()
@@ -523,8 +463,8 @@ pub fn instances(
         "defaultReminders": [{"method": "popup", "minutes": 10}],
     });
     if next < found.len() {
-        reply["nextPageToken"] = json!(encode(&json!({
-            "from": next, "version": position.version, "same": same(call),
+        reply["nextPageToken"] = json!(cursor::encode(&json!({
+            "from": next, "version": position.version, "same": cursor::same(call),
         })));
     }
     Ok(reply)
