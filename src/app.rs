@@ -248,6 +248,8 @@ pub async fn start(config: Config, listener: TcpListener, role: Role) -> anyhow:
     let router = router(&app, role)?;
     demo_clock::resume(&app).await?;
     app.background.spawn(demo_clock::listen(app.clone()));
+    app.background
+        .spawn(connections::reseal_at_start(app.clone()));
     let close = CancellationToken::new();
     let parts = TaskTracker::new();
     parts.spawn(server::serve(listener, router, close.clone()));

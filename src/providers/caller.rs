@@ -31,18 +31,23 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(64);
 /// A mail of Gmail's largest size in base64, with room.
 const BODY_LIMIT: usize = 64 << 20;
 
-/// An access token as the header that carries it.
+/// An access token as the header that carries it, and whose quota it uses.
 #[derive(Clone)]
 pub struct Bearer {
     header: HeaderValue,
+    account: Arc<str>,
 }
 
 impl Bearer {
-    pub fn new(token: &Secret<String>) -> Result<Self, Error> {
+    /// `account` is a stable key of who shares a quota: a mailbox, a portal.
+    pub fn new(token: &Secret<String>, account: &str) -> Result<Self, Error> {
         let mut header = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
             .map_err(|_| Error::new(Kind::Nonsense, "the access token is no header value"))?;
         header.set_sensitive(true);
-        Ok(Self { header })
+        Ok(Self {
+            header,
+            account: account.into(),
+        })
     }
 
     /// Whether two are the same token.
@@ -53,9 +58,6 @@ impl Bearer {
 
 /// Where a user's access token comes from.
 pub trait Credentials: Send + Sync {
-    /// Whose quota is used: a stable key of the account.
-    fn account(&self) -> &str;
-
     /// A token to call with. `refused` is one that the provider has just answered with 401: another
     /// one, or `Unauthorized` when there is none to be had without the user.
     fn bearer<'a>(&'a self, refused: Option<&'a Bearer>) -> BoxFuture<'a, Result<Bearer, Error>>;
@@ -242,8 +244,8 @@ impl Caller {
     }
 
     async fn authorized(&self, credentials: &dyn Credentials, call: &Call) -> Result<Reply, Error> {
-        self.pace.wait(credentials.account(), call.cost).await;
         let bearer = credentials.bearer(None).await?;
+        self.pace.wait(&bearer.account, call.cost).await;
         match self.once(call, &bearer).await {
             Err(error) if error.kind == Kind::Unauthorized => {
                 let fresh = credentials.bearer(Some(&bearer)).await?;

@@ -213,7 +213,10 @@ impl Server {
             return Err(Error::new(kind, format!("status {}", status.as_u16())));
         }
         let headers = response.headers().clone();
-        let body = http::body_within(response, REPLY_LIMIT).await?;
+        let mut body = http::body_within(response, REPLY_LIMIT).await?;
+        if status.is_client_error() {
+            body = as_standard(body);
+        }
         let mut reply = HttpResponse::new(body);
         *reply.status_mut() = status;
         *reply.headers_mut() = headers;
@@ -251,6 +254,31 @@ fn grant(reply: &Reply) -> Grant {
     }
 }
 
+/// HubSpot's errors have a `status` of its own, and not always the standard's `error` beside it.
+fn as_standard(body: Vec<u8>) -> Vec<u8> {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: Option<serde_json::Value>,
+        status: Option<String>,
+    }
+    let Ok(Refusal {
+        error: None,
+        status: Some(status),
+    }) = serde_json::from_slice(&body)
+    else {
+        return body;
+    };
+    let error = match status.as_str() {
+        "BAD_REFRESH_TOKEN"
+        | "BAD_AUTH_CODE"
+        | "EXPIRED_AUTH_CODE"
+        | "MISMATCH_REDIRECT_URI_AUTH_CODE" => "invalid_grant",
+        "BAD_CLIENT_ID" | "BAD_CLIENT_SECRET" => "invalid_client",
+        _ => return body,
+    };
+    format!(r#"{{"error":"{error}"}}"#).into_bytes()
+}
+
 /// The provider's words never leave this function: its description may hold anything.
 fn judge(error: RequestTokenError<Error, BasicErrorResponse>) -> Error {
     match error {
@@ -279,6 +307,27 @@ fn judge(error: RequestTokenError<Error, BasicErrorResponse>) -> Error {
         }
         RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
             Error::new(Kind::Nonsense, "the reply holds no tokens")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::as_standard;
+
+    #[test]
+    fn hubspots_own_status_is_read_where_the_standard_has_nothing() {
+        let read = |text: &str| String::from_utf8(as_standard(text.into())).unwrap();
+        assert_eq!(
+            read(r#"{"status":"BAD_REFRESH_TOKEN","message":"x"}"#),
+            r#"{"error":"invalid_grant"}"#
+        );
+        for as_it_is in [
+            r#"{"status":"BAD_REFRESH_TOKEN","error":"temporarily_unavailable"}"#,
+            r#"{"status":"error"}"#,
+            "<html>",
+        ] {
+            assert_eq!(read(as_it_is), as_it_is);
         }
     }
 }

@@ -57,6 +57,11 @@ pub(super) fn opt_text<'d, D: Deserializer<'d>>(
     })
 }
 
+/// A list, or nothing at all.
+pub(super) fn list<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Vec<Value>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 /// A count, or a count as text; whatever else is there is nothing.
 pub(super) fn opt_number<'d, D: Deserializer<'d>>(
     deserializer: D,

@@ -70,7 +70,12 @@ pub fn kept_in(data_dir: &Path) -> anyhow::Result<Secret<String>> {
                 return Err(error).with_context(|| format!("reading {}", path.display()));
             }
         }
-        fs::create_dir_all(data_dir).with_context(|| format!("making {}", data_dir.display()))?;
+        fs::create_dir_all(data_dir).with_context(|| {
+            format!(
+                "making {} for a secret key (or set SECRET_KEY)",
+                data_dir.display()
+            )
+        })?;
         // Whole or not at all, and the first of two who start together stays.
         let mut file = tempfile::NamedTempFile::new_in(data_dir)?;
         file.write_all(ids::token().as_bytes())?;

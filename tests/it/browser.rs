@@ -16,15 +16,22 @@ pub struct Browser {
     origin: String,
     http: Client,
     cookies: BTreeMap<String, String>,
+    bearer: String,
 }
 
 impl Browser {
     pub fn new(world: &World) -> Self {
+        Self::at(&world.url, &world.origin(), &world.http)
+    }
+
+    /// At a server that answers at `base` and calls itself `origin`.
+    pub fn at(base: &str, origin: &str, http: &Client) -> Self {
         Self {
-            base: world.url.clone(),
-            origin: world.origin(),
-            http: world.http.clone(),
+            base: base.to_owned(),
+            origin: origin.to_owned(),
+            http: http.clone(),
             cookies: BTreeMap::new(),
+            bearer: String::new(),
         }
     }
 
@@ -35,6 +42,7 @@ impl Browser {
             origin: self.origin.clone(),
             http: self.http.clone(),
             cookies: self.cookies.clone(),
+            bearer: self.bearer.clone(),
         }
     }
 
@@ -44,6 +52,11 @@ impl Browser {
 
     pub fn set_cookie(&mut self, name: &str, value: &str) {
         self.cookies.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Sends this API token as well; none when empty.
+    pub fn set_bearer(&mut self, token: &str) {
+        token.clone_into(&mut self.bearer);
     }
 
     pub fn has_session(&self) -> bool {
@@ -70,6 +83,9 @@ impl Browser {
             .request(method.clone(), format!("{}{path}", self.base));
         if !cookies.is_empty() {
             request = request.header(COOKIE, cookies.join("; "));
+        }
+        if !self.bearer.is_empty() {
+            request = request.bearer_auth(&self.bearer);
         }
         if method != Method::GET {
             request = request.header(ORIGIN, &self.origin);

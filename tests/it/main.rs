@@ -14,6 +14,7 @@ mod browser;
 mod chat;
 mod client;
 mod connections;
+mod demo_clock;
 mod files;
 mod import;
 mod isolation;

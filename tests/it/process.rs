@@ -5,9 +5,12 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use paraplanner::simulator::google::{Decision, Delivery};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 use tempfile::TempDir;
 
+use crate::browser::{Browser, error_of};
 use crate::client::{Advisor, File};
 use crate::files::{self, SARA};
 use crate::server::TestDatabase;
@@ -195,6 +198,92 @@ async fn an_import_goes_on_after_a_kill_and_loses_nothing() {
         (&0.into(), &MAILS.into())
     );
     assert_eq!(second.terminate().await, Some(0));
+}
+
+#[tokio::test]
+async fn the_reading_of_a_mailbox_goes_on_after_a_kill_and_repeats_nothing() {
+    const MAILS: usize = 900;
+    const ANN: &str = "ann@advisors.example";
+    let simulator = crate::world::simulator().await;
+    let google = simulator.world().google();
+    google.add_account(ANN, "Ann Advisor");
+    let mails = (0..MAILS).map(|number| {
+        let (subject, text) = (
+            format!("Letter {number}"),
+            format!("Letter {number} on the pension."),
+        );
+        let raw = files::mail(&format!("m{number}"), SARA, &subject, &text);
+        (raw.into_bytes(), Delivery::default())
+    });
+    google.deliver_all(ANN, mails);
+    google.decide(Decision::Allow {
+        email: ANN.to_owned(),
+    });
+    let folder = TempDir::new().unwrap();
+    let start = || Program::of(command(folder.path()).envs(simulator.settings()));
+    let browser = |program: &Program| {
+        let origin = program.url.replace("127.0.0.1", "localhost");
+        Browser::at(&program.url, &origin, &http())
+    };
+    let gmail = async |browser: &mut Browser| {
+        let status = browser.get("/api/ingest/status").await.ok();
+        let items = status["items"].as_array().unwrap().clone();
+        items.into_iter().find(|item| item["source"] == "gmail")
+    };
+
+    let mut program = start();
+    let mut ann = browser(&program);
+    assert_eq!(error_of(&ann.sign_in("/api/auth/google/start").await), None);
+    let mut kills = 0;
+    let done = loop {
+        let wanted = 200 * (kills + 1);
+        let seen = loop {
+            let item = gmail(&mut ann).await;
+            let done = item
+                .as_ref()
+                .map_or(0, |item| item["done"].as_i64().unwrap());
+            let ended = item
+                .as_ref()
+                .is_some_and(|item| item["last_synced_at"].is_string());
+            if ended || done >= wanted {
+                break item.unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        if seen["last_synced_at"].is_string() {
+            break seen;
+        }
+        program.kill();
+        kills += 1;
+        program = start();
+        let cookie = ann.cookie("session").unwrap().to_owned();
+        ann = browser(&program);
+        ann.set_cookie("session", &cookie);
+    };
+    assert!(
+        kills >= 1,
+        "the reading was over before it could be interrupted"
+    );
+    assert_eq!(done["done"], MAILS, "{done}");
+    let found = ann
+        .post(
+            "/api/embeddings/search",
+            &json!({"query": "pension", "top_k": 50, "kinds": ["email"]}),
+        )
+        .await
+        .ok();
+    let ids: std::collections::BTreeSet<String> = found["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hit| hit["title"].to_string())
+        .collect();
+    assert_eq!(
+        ids.len(),
+        found["items"].as_array().unwrap().len(),
+        "each letter once"
+    );
+    assert_eq!(program.terminate().await, Some(0));
 }
 
 #[tokio::test]

@@ -495,3 +495,31 @@ async fn an_account_belongs_to_one_advisor() {
         "sam@advisors.example"
     );
 }
+
+#[tokio::test]
+async fn an_api_token_does_not_grow_into_a_session() {
+    let (world, simulator) = stage().await;
+    let sam = world.advisor("sam").await;
+    let token = sam
+        .post("/api/auth/tokens", &json!({"name": "script"}))
+        .await
+        .ok()["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let sams = sam.get("/api/auth/me").await.ok()["id"].clone();
+    // Whoever has the token begins with it, and ends the sign-in with an account of their own.
+    let mut thief = Browser::new(&world);
+    thief.set_bearer(&token);
+    allow(&simulator, ANN);
+    let asked = thief.start(START).await;
+    let callback = thief.consent(asked).await;
+    thief.arrive(&callback).await;
+    thief.set_bearer("");
+    assert_ne!(me(&mut thief).await["id"], sams);
+    assert_eq!(
+        sam.get("/api/auth/me").await.ok()["connections"],
+        json!([]),
+        "nothing was attached"
+    );
+}

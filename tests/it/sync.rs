@@ -5,6 +5,7 @@ use paraplanner::simulator::hubspot::Decision as Choice;
 use paraplanner::simulator::{Fault, Misbehaviour, Simulator};
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
 
 use crate::browser::{Browser, error_of};
 use crate::world::{World, eventually};
@@ -284,6 +285,116 @@ async fn whatever_google_does_on_the_way_every_mail_arrives_once() {
     status(&mut ann, "calendar", "idle").await;
     let read = task(&mut ann, "sync_gmail", "done").await;
     assert_eq!(read["result"], json!({"read": 130, "unreadable": 0}));
+}
+
+#[tokio::test]
+async fn a_place_that_is_no_longer_known_begins_anew() {
+    let (world, simulator) = World::with_providers().await;
+    fill(&simulator, 5);
+    let mut ann = sign_in(&world, &simulator).await;
+    status(&mut ann, "gmail", "idle").await;
+    let mut database = PgConnection::connect(world.database_url().as_str())
+        .await
+        .unwrap();
+    sqlx::query("update sources set page = 'of last year', done = 3 where source = 'gmail'")
+        .execute(&mut database)
+        .await
+        .unwrap();
+    let reply = ann.send(Method::POST, "/api/ingest/emails").await;
+    let id = reply.json()["task_id"].as_str().unwrap().to_owned();
+    let browser = tokio::sync::Mutex::new(&mut ann);
+    let done = eventually("it is read from the beginning", async || {
+        let task = browser
+            .lock()
+            .await
+            .get(&format!("/api/tasks/{id}"))
+            .await
+            .ok();
+        (task["state"] == "done").then_some(task)
+    })
+    .await;
+    assert_eq!(done["result"]["read"], 5, "{done}");
+}
+
+#[tokio::test]
+async fn one_mail_that_cannot_be_had_stops_no_other() {
+    let (world, simulator) = World::with_providers().await;
+    fill(&simulator, 4);
+    let bad = simulator
+        .world()
+        .google()
+        .deliver(ANN, b"Subject: locked\r\n\r\nText\r\n", Delivery::default())
+        .unwrap();
+    let faults = simulator.world().faults();
+    for path in [
+        "/batch/*".to_owned(),
+        format!("/gmail/v1/users/me/messages/{bad}"),
+    ] {
+        let status = if path.starts_with("/batch") { 404 } else { 500 };
+        faults.add(Fault {
+            times: None,
+            ..Fault::next(
+                &path,
+                1,
+                Misbehaviour::Refuse {
+                    status,
+                    reason: None,
+                    retry_after_secs: None,
+                },
+            )
+        });
+    }
+    let mut ann = sign_in(&world, &simulator).await;
+    let read = task(&mut ann, "sync_gmail", "done").await;
+    assert_eq!(read["result"], json!({"read": 5, "unreadable": 1}));
+}
+
+#[tokio::test]
+async fn a_listing_that_goes_round_in_circles_is_left() {
+    let (world, simulator) = World::with_providers().await;
+    world.expect_failures();
+    fill(&simulator, 1);
+    simulator.world().faults().add(Fault {
+        times: None,
+        ..Fault::next(
+            "/gmail/v1/users/me/messages",
+            1,
+            Misbehaviour::Answer {
+                status: 200,
+                body: r#"{"messages": null, "nextPageToken": "again"}"#.to_owned(),
+                content_type: Some("application/json".to_owned()),
+            },
+        )
+    });
+    let mut ann = sign_in(&world, &simulator).await;
+    let failed = task(&mut ann, "sync_gmail", "failed").await;
+    assert!(
+        failed["last_error"].as_str().unwrap().contains("circles"),
+        "{failed}"
+    );
+    status(&mut ann, "calendar", "idle").await;
+}
+
+#[tokio::test]
+async fn without_batches_messages_are_read_one_by_one() {
+    let (world, simulator) = World::with_providers().await;
+    fill(&simulator, 70);
+    simulator.world().faults().add(Fault {
+        times: None,
+        ..Fault::next(
+            "/batch/*",
+            1,
+            Misbehaviour::Refuse {
+                status: 404,
+                reason: Some("notFound".to_owned()),
+                retry_after_secs: None,
+            },
+        )
+    });
+    let mut ann = sign_in(&world, &simulator).await;
+    assert_eq!(status(&mut ann, "gmail", "idle").await["done"], 70);
+    let read = task(&mut ann, "sync_gmail", "done").await;
+    assert_eq!(read["result"], json!({"read": 70, "unreadable": 0}));
 }
 
 #[tokio::test]

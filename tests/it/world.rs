@@ -26,7 +26,6 @@ pub const SECRET_KEY: &str = "a key of the tests, of no use to anybody";
 /// Providers with clocks of their own.
 pub async fn simulator() -> Simulator {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     Simulator::start(listener, Clock::default()).unwrap()
 }
 

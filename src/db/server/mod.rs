@@ -38,8 +38,9 @@ pub use self::error::Error;
 /// How long [`attach`] waits for a server that is just starting.
 const ATTACH_LIMIT: Duration = Duration::from_secs(10);
 
-/// Connections beside the pool's: migrating, commands beside the program, PostgreSQL's reserve.
-const SPARE_CONNECTIONS: u16 = 20;
+/// Connections beside the pool's: the queue's, listeners, commands and a second instance beside the
+/// program, PostgreSQL's reserve.
+const SPARE_CONNECTIONS: u16 = 80;
 
 /// What a crash of the machine may cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

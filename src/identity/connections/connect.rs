@@ -1,5 +1,7 @@
 //! Storing a grant that a user has just given, and taking one back.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -47,6 +49,13 @@ pub enum Outcome {
     NoRefreshToken,
 }
 
+/// How long a token of this life is used: it is renewed a minute before its end, or sooner when it
+/// lives shortly, so that none expires on the way and none is renewed at every call.
+pub(super) fn used_for(life: Duration) -> TimeDelta {
+    let used = life.saturating_sub((life / 4).min(Duration::from_secs(60)));
+    TimeDelta::from_std(used).unwrap_or(TimeDelta::minutes(5))
+}
+
 /// The event that tasks wait for which need this grant.
 pub(super) fn replaced(id: Uuid) -> String {
     format!("connection_replaced:{id}")
@@ -86,7 +95,6 @@ pub async fn connect(app: &App, scope: &UserScope, new: NewConnection) -> anyhow
         "access_token",
         &new.grant.access_token,
     );
-    let life = TimeDelta::from_std(new.grant.expires_in).unwrap_or(TimeDelta::minutes(5));
     let stored = store::put(
         &mut tx,
         &store::New {
@@ -97,7 +105,7 @@ pub async fn connect(app: &App, scope: &UserScope, new: NewConnection) -> anyhow
             realm: &new.realm,
             scopes: &new.scopes,
             access_token: &access_token,
-            access_expires_at: now + life,
+            access_expires_at: now + used_for(new.grant.expires_in),
             refresh_token: &refresh_token,
             sealed_with: keys.current(),
             now,

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::connect::replaced;
+use super::connect::{replaced, used_for};
 use super::disconnect::tell;
 use super::{NotConnected, Provider, store};
 use crate::db::UserScope;
@@ -18,13 +18,13 @@ use crate::secret::{Place, Secret};
 use crate::state::App;
 use crate::tasks::{Context, Failure, OrFailure as _};
 
-/// A token is renewed so long before its end.
-const MARGIN: TimeDelta = TimeDelta::seconds(60);
 /// How long one may take to ask the provider, before another asks: above the client's own limit.
 const LEASE_SECS: f64 = 15.0;
 /// How long we wait for somebody else's asking.
 const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Who is asked to slow down, after several tries, does.
+const RESPITE: Duration = Duration::from_secs(30);
 /// How long a task waits for its user to connect again.
 const WAIT: TimeDelta = TimeDelta::days(90);
 
@@ -33,7 +33,6 @@ pub struct Grant {
     app: App,
     scope: UserScope,
     provider: Provider,
-    account: String,
 }
 
 impl Grant {
@@ -42,7 +41,6 @@ impl Grant {
             app: app.clone(),
             scope,
             provider,
-            account: scope.user_id().0.to_string(),
         }
     }
 
@@ -91,8 +89,11 @@ impl Grant {
             Kind::Unauthorized => Err(self.wait(context).await?),
             Kind::RateLimited {
                 retry_after: Some(pause),
-            } => Err(Failure::Again(pause)),
-            kind if kind.is_passing() => Err(Failure::Retry(error.into())),
+            } => Err(Failure::Again(pause.max(RESPITE))),
+            // A reply that makes no sense is somebody's error page, mostly.
+            kind if kind.is_passing() || kind == Kind::Nonsense => {
+                Err(Failure::Retry(error.into()))
+            }
             _ => Err(Failure::Fail(error.into())),
         }
     }
@@ -141,11 +142,11 @@ impl Grant {
         let (Some(sealed), Some(expires_at)) = (&row.access_token, row.access_expires_at) else {
             return Ok(None);
         };
-        if expires_at <= self.app.clock.now() + MARGIN {
+        if expires_at <= self.app.clock.now() {
             return Ok(None);
         }
         let token = self.open(row.id, "access_token", sealed).await?;
-        Bearer::new(&token).map(Some)
+        Bearer::new(&token, &row.account).map(Some)
     }
 
     async fn open(
@@ -200,7 +201,7 @@ impl Grant {
             return Err(Error::new(Kind::Unavailable, "no client is configured"));
         };
         match server.refresh(&refresh_token).await {
-            Ok(grant) => self.keep(row.id, grant).await,
+            Ok(grant) => self.keep(&row, grant).await,
             Err(error) if error.kind == Kind::Unauthorized => {
                 self.lost(row.id, "revoked").await?;
                 Err(error)
@@ -213,25 +214,24 @@ impl Grant {
     }
 
     /// Stored before it is used: a refresh token that was replaced at the provider must not be lost.
-    async fn keep(&self, id: Uuid, grant: oauth::Grant) -> Result<Bearer, Error> {
-        let bearer = Bearer::new(&grant.access_token)?;
+    async fn keep(&self, row: &store::Row, grant: oauth::Grant) -> Result<Bearer, Error> {
+        let bearer = Bearer::new(&grant.access_token, &row.account)?;
         let keys = &self.app.keys;
         let access = keys.seal(self.place("access_token"), &grant.access_token);
         let refresh = grant
             .refresh_token
             .as_ref()
             .map(|token| keys.seal(self.place("refresh_token"), token));
-        let life = TimeDelta::from_std(grant.expires_in).unwrap_or(TimeDelta::minutes(5));
         let mut tx = self
             .scope
             .begin(&self.app.pool)
             .await
             .map_err(|error| database(&error))?;
-        let expires_at = self.app.clock.now() + life;
+        let expires_at = self.app.clock.now() + used_for(grant.expires_in);
         let sealed_with = keys.current();
         store::end_refresh(
             &mut tx,
-            id,
+            row.id,
             &access,
             expires_at,
             refresh.as_deref(),
@@ -279,10 +279,6 @@ impl Grant {
 }
 
 impl Credentials for Grant {
-    fn account(&self) -> &str {
-        &self.account
-    }
-
     fn bearer<'a>(&'a self, refused: Option<&'a Bearer>) -> BoxFuture<'a, Result<Bearer, Error>> {
         Box::pin(self.token(refused))
     }

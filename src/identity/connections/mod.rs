@@ -31,7 +31,7 @@ pub use connect::{Connected, NewConnection, Outcome, connect};
 pub use disconnect::{RevokeOwed, disconnect};
 pub use features::Feature;
 pub use grant::Grant;
-pub use reseal::Reseal;
+pub use reseal::{Reseal, reseal_at_start};
 
 /// Whose grant it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]

@@ -11,7 +11,8 @@ use crate::tasks::{Failure, OrFailure as _, Routine, RoutineContext};
 
 const BATCH: i64 = 200;
 
-/// Seals anew what isn't sealed under the first key, every ten minutes until nothing is left.
+/// Seals anew what isn't sealed under the first key, every ten minutes: an instance that still has
+/// the earlier settings may have sealed more.
 pub struct Reseal;
 
 impl Routine<App> for Reseal {
@@ -19,23 +20,40 @@ impl Routine<App> for Reseal {
     const CRON: &'static str = "*/10 * * * *";
 
     async fn run(context: RoutineContext<App>) -> Result<Value, Failure> {
-        let app = &context.app;
-        let (mut resealed, mut after) = (0, None);
-        loop {
-            let old = store::sealed_otherwise(&app.pool, app.keys.current(), after, BATCH)
-                .await
-                .or_retry()?;
-            let Some((last, _)) = old.last() else { break };
-            after = Some(*last);
-            for (user_id, provider) in old {
-                let Some(provider) = Provider::named(&provider) else {
-                    continue;
-                };
-                resealed += u32::from(reseal(app, user_id, provider).await.or_retry()?);
-            }
-        }
+        let resealed = reseal_all(&context.app).await.or_retry()?;
         Ok(json!({"resealed": resealed}))
     }
+}
+
+/// Right after the start, which is when keys change.
+pub async fn reseal_at_start(app: App) {
+    if let Err(error) = reseal_all(&app).await {
+        tracing::warn!(%error, "tokens could not be sealed anew; it is tried again");
+    }
+}
+
+async fn reseal_all(app: &App) -> Result<u32, sqlx::Error> {
+    let (mut resealed, mut after) = (0, None);
+    loop {
+        let current = app.keys.current();
+        let old = store::sealed_otherwise(&app.pool, current, after, BATCH).await?;
+        let Some((last, _)) = old.last() else { break };
+        after = Some(*last);
+        for (user_id, provider) in old {
+            let Some(provider) = Provider::named(&provider) else {
+                continue;
+            };
+            resealed += u32::from(reseal(app, user_id, provider).await?);
+        }
+    }
+    if resealed > 0 {
+        tracing::info!(
+            count = resealed,
+            key = app.keys.current(),
+            "tokens are sealed under the first key now"
+        );
+    }
+    Ok(resealed)
 }
 
 /// Under the row's lock, so that a refresh that ends now isn't undone.

@@ -1,13 +1,12 @@
 //! `/api/auth/google/start` and `/callback`.
 
-use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Callback, Code, Failure, Start, arrived, back, redirect, redirect_uri, state};
+use super::{Code, Failure, Start, arrived, back, redirect, redirect_uri, state};
 use crate::db::{UserId, UserScope};
 use crate::http::{Problem, ProblemBody, Query};
 use crate::identity::connections::{self, NewConnection, Provider};
@@ -30,18 +29,20 @@ pub(super) fn router() -> OpenApiRouter<App> {
     (status = 422, body = ProblemBody)))]
 async fn start(
     State(app): State<App>,
-    user: Option<Extension<UserScope>>,
     headers: HeaderMap,
     Query(asked): Query<Start>,
 ) -> Result<Response, Problem> {
     let google = app.google.as_ref().ok_or_else(Problem::not_found)?;
     let path = asked.path(&app)?;
-    let scope = user.map(|Extension(scope)| scope);
-    let known = match &scope {
-        Some(scope) => connections::find(&app, scope, Provider::Google).await?,
+    // By a session only: what ends in one must not begin with an API token, which may do less.
+    let user_id = session::user_of(&app, &headers).await?;
+    let known = match user_id {
+        Some(user_id) => {
+            let scope = UserScope::checked(user_id);
+            connections::find(&app, &scope, Provider::Google).await?
+        }
         None => None,
     };
-    let user_id = scope.map(|scope| scope.user_id());
     let redirect_uri = redirect_uri(&app, "google");
     let begun = state::begin(
         &app,
@@ -104,32 +105,12 @@ async fn finish(
     headers: &HeaderMap,
     query: Option<&str>,
 ) -> Result<(String, String), Failure> {
-    let callback = Callback::parse(query)?;
-    let redirect_uri = redirect_uri(app, "google");
-    let authorize_url = &google.settings.auth_url;
-    let (code, returned) = arrived(
-        app,
-        headers,
-        "google",
-        authorize_url,
-        &redirect_uri,
-        callback,
-    )
-    .await?;
-    let fail = |code| Failure {
-        code,
-        return_to: returned.return_to.clone(),
-    };
-    let broken = |error: anyhow::Error| {
-        tracing::error!(
-            error = format!("{error:#}"),
-            "a sign-in could not be stored"
-        );
-        fail(Code::ProviderUnavailable)
-    };
+    let arrival = arrived(app, headers, "google", &google.settings.auth_url, query).await?;
+    let returned = &arrival.returned;
+    let fail = |code| arrival.fail(code);
     let grant = google
         .oauth
-        .exchange(&code, &returned.verifier, &redirect_uri)
+        .exchange(&arrival.code, &returned.verifier, &arrival.redirect_uri)
         .await
         .map_err(|error| {
             tracing::warn!(%error, "Google gave no tokens for a code");
@@ -139,16 +120,19 @@ async fn finish(
         Some(scopes) => scopes.iter().map(|scope| short(scope).to_owned()).collect(),
         None => SCOPES.iter().map(|scope| (*scope).to_owned()).collect(),
     };
-    if !["openid", "email"]
-        .iter()
-        .all(|needed| scopes.iter().any(|scope| scope == needed))
-    {
-        return Err(fail(Code::ScopeMissing));
-    }
+    // What was unticked explains what isn't there.
+    let unless_unticked = |scope: &str| {
+        let granted = scopes.iter().any(|granted| granted == scope);
+        fail(if granted {
+            Code::IdTokenInvalid
+        } else {
+            Code::ScopeMissing
+        })
+    };
     let id_token = grant
         .id_token
         .as_ref()
-        .ok_or_else(|| fail(Code::IdTokenInvalid))?;
+        .ok_or_else(|| unless_unticked("openid"))?;
     let claims = google
         .identity
         .verify(id_token.expose(), &google.settings.client.client_id)
@@ -160,11 +144,19 @@ async fn finish(
                 Refused::NoKeys(_) => Code::ProviderUnavailable,
             })
         })?;
+    if claims.email.is_none() {
+        return Err(unless_unticked("email"));
+    }
     let email = judge(&claims, &returned.nonce, &google.settings.client.client_id)
         .ok_or_else(|| fail(Code::IdTokenInvalid))?;
-    let user_id = user(app, returned.user_id, &claims, email)
+    // Whoever was signed in when it began must be so still: else it is a sign-in like any other.
+    let here = session::user_of(app, headers)
         .await
-        .map_err(broken)?
+        .map_err(|error| arrival.broken(error))?;
+    let signed_in = here.filter(|user_id| returned.user_id == Some(*user_id));
+    let user_id = user(app, signed_in, &claims, email)
+        .await
+        .map_err(|error| arrival.broken(error))?
         .ok_or_else(|| fail(Code::AccountInUse))?;
     let scope = UserScope::checked(user_id);
     let new = NewConnection {
@@ -177,7 +169,7 @@ async fn finish(
     };
     match connections::connect(app, &scope, new)
         .await
-        .map_err(broken)?
+        .map_err(|error| arrival.broken(error))?
     {
         connections::Outcome::Stored => {}
         connections::Outcome::InUse => return Err(fail(Code::AccountInUse)),
@@ -188,8 +180,10 @@ async fn finish(
         session::close(app, headers).await?;
         session::open(app, user_id).await
     };
-    let cookie = opened.await.map_err(|error| broken(error.into()))?;
-    Ok((returned.return_to, cookie))
+    let cookie = opened
+        .await
+        .map_err(|error: sqlx::Error| arrival.broken(error))?;
+    Ok((arrival.returned.return_to, cookie))
 }
 
 /// The verified address, when the token is ours, for this very sign-in.

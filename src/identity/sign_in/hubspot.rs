@@ -6,14 +6,14 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Callback, Code, Failure, Start, arrived, back, redirect, redirect_uri, state};
+use super::{Code, Failure, Start, arrived, back, redirect, redirect_uri, state};
 use crate::db::UserScope;
 use crate::http::{Problem, ProblemBody, Query};
 use crate::identity::access::InPerson;
 use crate::identity::connections::{self, NewConnection, Outcome, Provider};
 use crate::identity::session;
 use crate::providers::hubspot::HubSpot;
-use crate::providers::hubspot::oauth::{CONTACTS_READ, DEALS_READ, SCOPES, introspect};
+use crate::providers::hubspot::oauth::{Account, CONTACTS_READ, DEALS_READ, SCOPES, introspect};
 use crate::providers::oauth::Authorization;
 use crate::state::App;
 
@@ -83,33 +83,13 @@ async fn finish(
     headers: &HeaderMap,
     query: Option<&str>,
 ) -> Result<String, Failure> {
-    let callback = Callback::parse(query)?;
-    let redirect_uri = redirect_uri(app, "hubspot");
-    let authorize_url = &hubspot.settings.auth_url;
-    let (code, returned) = arrived(
-        app,
-        headers,
-        "hubspot",
-        authorize_url,
-        &redirect_uri,
-        callback,
-    )
-    .await?;
-    let fail = |code| Failure {
-        code,
-        return_to: returned.return_to.clone(),
-    };
-    let broken = |error: anyhow::Error| {
-        tracing::error!(
-            error = format!("{error:#}"),
-            "a connection could not be stored"
-        );
-        fail(Code::ProviderUnavailable)
-    };
+    let arrival = arrived(app, headers, "hubspot", &hubspot.settings.auth_url, query).await?;
+    let returned = &arrival.returned;
+    let fail = |code| arrival.fail(code);
     // Whoever began it must still be signed in here: a browser that changed hands connects nothing.
     let user_id = session::user_of(app, headers)
         .await
-        .map_err(|error| broken(error.into()))?
+        .map_err(|error| arrival.broken(error))?
         .filter(|user_id| returned.user_id == Some(*user_id))
         .ok_or_else(|| fail(Code::StateInvalid))?;
     let refused = |error: crate::providers::Error| {
@@ -118,7 +98,7 @@ async fn finish(
     };
     let grant = hubspot
         .oauth
-        .exchange(&code, &returned.verifier, &redirect_uri)
+        .exchange(&arrival.code, &returned.verifier, &arrival.redirect_uri)
         .await
         .map_err(refused)?;
     let settings = &hubspot.settings;
@@ -128,18 +108,27 @@ async fn finish(
         &settings.client,
         &grant.access_token,
     )
-    .await
-    .map_err(refused)?;
+    .await;
+    let account = match account {
+        Ok(account) => account,
+        // The tokens came with what matters; only the account's domain is missing then.
+        Err(error) if grant.portal.is_some() => {
+            tracing::warn!(%error, "HubSpot doesn't say more of an account");
+            Account::default()
+        }
+        Err(error) => return Err(refused(error)),
+    };
     let portal = account
         .hub_id
         .map(|id| id.to_string())
         .or_else(|| grant.portal.clone())
         .ok_or_else(|| fail(Code::ExchangeFailed))?;
-    let member = account
-        .user_id
-        .map(|id| id.to_string())
-        .or_else(|| grant.portal_user.clone());
-    let scopes = grant.scopes.clone().unwrap_or(account.scopes);
+    let scopes = grant
+        .scopes
+        .clone()
+        .or(Some(account.scopes).filter(|scopes| !scopes.is_empty()))
+        // The required ones are granted as a whole or not at all.
+        .unwrap_or_else(|| SCOPES.iter().map(|scope| (*scope).to_owned()).collect());
     if !scopes.iter().any(|scope| scope == CONTACTS_READ) {
         return Err(fail(Code::ScopeMissing));
     }
@@ -150,21 +139,17 @@ async fn finish(
             .hub_domain
             .filter(|domain| !domain.is_empty())
             .unwrap_or_else(|| portal.clone()),
-        // Several advisors may share a portal, each as one of its users. Where HubSpot doesn't tell
-        // which, the advisor stands for it.
-        account_id: format!(
-            "{portal}:{}",
-            member.unwrap_or_else(|| user_id.0.to_string())
-        ),
+        // Several advisors may share a portal, and a firm's login to it.
+        account_id: format!("{portal}:{}", user_id.0),
         realm: portal,
         scopes,
         grant,
     };
     match connections::connect(app, &scope, new)
         .await
-        .map_err(broken)?
+        .map_err(|error| arrival.broken(error))?
     {
-        Outcome::Stored => Ok(returned.return_to),
+        Outcome::Stored => Ok(arrival.returned.return_to),
         Outcome::InUse => Err(fail(Code::AccountInUse)),
         Outcome::NoRefreshToken => Err(fail(Code::ExchangeFailed)),
     }

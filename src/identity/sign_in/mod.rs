@@ -138,15 +138,42 @@ impl Callback {
     }
 }
 
-/// Takes the state back, and judges what came with it: the code to be exchanged, and what it belongs to.
+/// A browser that came back as it was sent: with a code to be exchanged, and what it belongs to.
+struct Arrival {
+    code: String,
+    redirect_uri: Url,
+    returned: state::Returned,
+}
+
+impl Arrival {
+    fn fail(&self, code: Code) -> Failure {
+        Failure {
+            code,
+            return_to: self.returned.return_to.clone(),
+        }
+    }
+
+    /// Something of ours broke.
+    fn broken(&self, error: impl Into<anyhow::Error>) -> Failure {
+        let error = error.into();
+        tracing::error!(
+            error = format!("{error:#}"),
+            "a sign-in or connection could not be stored"
+        );
+        self.fail(Code::ProviderUnavailable)
+    }
+}
+
+/// Takes the state back, and judges what came with it.
 async fn arrived(
     app: &App,
     headers: &HeaderMap,
     provider: &'static str,
     authorize_url: &Url,
-    redirect_uri: &Url,
-    callback: Callback,
-) -> Result<(String, state::Returned), Failure> {
+    query: Option<&str>,
+) -> Result<Arrival, Failure> {
+    let callback = Callback::parse(query)?;
+    let redirect_uri = redirect_uri(app, provider);
     let state = callback
         .state
         .ok_or_else(|| Failure::early(Code::StateInvalid))?;
@@ -163,23 +190,24 @@ async fn arrived(
                 Failure::early(Code::ProviderUnavailable)
             }
         })?;
-    let fail = |code| Failure {
-        code,
-        return_to: returned.return_to.clone(),
+    let arrival = Arrival {
+        code: callback.code.unwrap_or_default(),
+        redirect_uri,
+        returned,
     };
     if callback
         .issuer
         .is_some_and(|issuer| !crate::providers::google::oauth::is_issuer(&issuer, authorize_url))
     {
-        return Err(fail(Code::StateInvalid));
+        return Err(arrival.fail(Code::StateInvalid));
     }
     if let Some(error) = callback.error {
-        return Err(fail(Code::said_by_provider(&error)));
+        return Err(arrival.fail(Code::said_by_provider(&error)));
     }
-    match callback.code.filter(|code| !code.is_empty()) {
-        Some(code) => Ok((code, returned)),
-        None => Err(fail(Code::ExchangeFailed)),
+    if arrival.code.is_empty() {
+        return Err(arrival.fail(Code::ExchangeFailed));
     }
+    Ok(arrival)
 }
 
 /// Where a provider sends browsers back to; the same text at each step of the flow.

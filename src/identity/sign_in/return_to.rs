@@ -15,7 +15,9 @@ pub(super) fn on_frontend(frontend: &Url, return_to: &str) -> Option<Url> {
         return None;
     }
     let url = frontend.join(return_to).ok()?;
-    (url.origin() == frontend.origin()).then_some(url)
+    // Dot segments are gone by now, and may have left a second slash at the front.
+    let is_path = !url.path().starts_with("//");
+    (is_path && url.origin() == frontend.origin()).then_some(url)
 }
 
 /// Whether a backslash or control character stands there percent-encoded, or a second slash.
@@ -79,6 +81,9 @@ mod tests {
             "/\u{0}",
             "/%00",
             "/%7f",
+            "/..//evil.example",
+            "/.//evil.example",
+            "/a/..//evil.example",
         ] {
             assert_eq!(on_frontend(&frontend(), elsewhere), None, "{elsewhere:?}");
         }
@@ -89,6 +94,7 @@ mod tests {
         fn whatever_is_asked_the_frontend_answers(text in "[/\\\\%25c2fF.:@a\u{0}-\u{20}]{0,24}|.*") {
             if let Some(url) = on_frontend(&frontend(), &text) {
                 prop_assert_eq!(url.origin(), frontend().origin());
+                prop_assert!(!url.path().starts_with("//"), "{}", url);
             }
         }
     }

@@ -54,6 +54,7 @@ async fn walk(context: &Context<App>) -> Result<Value, Failure> {
             .calendar
             .list(&grant, PRIMARY, &window, walk.page.as_deref())
             .await;
+        let events = walk.or_restart(events).await?;
         let events = grant.or_wait(context, events).await?;
         let zone = events.time_zone;
         let items = events

@@ -1,5 +1,6 @@
 //! Mail: newest first, so that questions work after the first page.
 
+use futures::{Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -42,26 +43,32 @@ async fn walk(context: &Context<App>) -> Result<Value, Failure> {
     let mut walk = Walk::begin(context, Source::Gmail, profile.messages_total).await?;
     loop {
         let page = google.gmail.list(&grant, QUERY, walk.page.as_deref()).await;
+        let page = walk.or_restart(page).await?;
         let page = grant.or_wait(context, page).await?;
         let ids: Vec<String> = page.items.iter().map(|item| item.id.clone()).collect();
-        let found = google.gmail.messages(&grant, &ids, Format::Raw).await;
-        let found = grant.or_wait(context, found).await?;
-        let read = grant.or_wait(context, read(page, found)).await?;
+        let found = google.gmail.messages(&grant, &ids, Format::Raw);
+        let read = grant.or_wait(context, read(&page, found).await).await?;
         if !walk.store(read).await? {
             return Ok(walk.result());
         }
     }
 }
 
-/// Parses what came. A message that is gone by now is nothing; one that can't be had now makes the
-/// page come again.
-fn read<P>(page: Page<P>, found: Vec<(String, Result<Message, Error>)>) -> Result<Read, Error> {
+/// Parses what comes, as it comes: nothing but its text is kept. A message that is gone by now is
+/// nothing. One that can't be had while others can is counted, and had with the next reading; when
+/// none of a page can be had, the page comes again.
+async fn read<P>(
+    page: &Page<P>,
+    found: impl Stream<Item = (String, Result<Message, Error>)>,
+) -> Result<Read, Error> {
     let mut read = Read {
         unreadable: page.unreadable.len(),
-        next: page.next,
+        next: page.next.clone(),
         ..Read::default()
     };
-    for (id, outcome) in found {
+    let mut away = None;
+    let mut found = std::pin::pin!(found);
+    while let Some((id, outcome)) = found.next().await {
         match outcome {
             Ok(message) if message.labels.iter().any(|label| label == "DRAFT") => {}
             Ok(message) => match parsed(&message) {
@@ -72,8 +79,13 @@ fn read<P>(page: Page<P>, found: Vec<(String, Result<Message, Error>)>) -> Resul
                 }
             },
             Err(error) if error.kind == Kind::NotFound => {}
-            Err(error) if error.kind.is_passing() || error.kind == Kind::Unauthorized => {
+            Err(error) if matches!(error.kind, Kind::Unauthorized | Kind::RateLimited { .. }) => {
                 return Err(error);
+            }
+            Err(error) if error.kind.is_passing() => {
+                tracing::info!(id, %error, "a message of Gmail can't be had now");
+                away = Some(error);
+                read.unreadable += 1;
             }
             Err(error) => {
                 tracing::info!(id, %error, "a message of Gmail can't be had");
@@ -81,7 +93,10 @@ fn read<P>(page: Page<P>, found: Vec<(String, Result<Message, Error>)>) -> Resul
             }
         }
     }
-    Ok(read)
+    match away {
+        Some(error) if read.items.is_empty() => Err(error),
+        _ => Ok(read),
+    }
 }
 
 fn parsed(message: &Message) -> Result<Item, String> {

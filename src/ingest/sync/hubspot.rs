@@ -38,6 +38,7 @@ async fn walk(context: &Context<App>) -> Result<Value, Failure> {
             .crm
             .list(&grant, Kinds::Contacts, walk.page.as_deref())
             .await;
+        let page = walk.or_restart(page).await?;
         let page = grant.or_wait(context, page).await?;
         let mut read = Read {
             unreadable: page.unreadable.len(),

@@ -12,6 +12,7 @@ mod hubspot;
 pub(super) mod routes;
 mod store;
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -22,6 +23,7 @@ use super::files::Item;
 use crate::db::Scoped;
 use crate::identity::connections::{self, Connected, Connection, NotConnected, Provider};
 use crate::live::Topic;
+use crate::providers::{Error, Kind};
 use crate::retrieval::Embed;
 use crate::state::App;
 use crate::tasks::{Context, Enqueue, Failure, Handler, OrFailure as _, Payload};
@@ -32,6 +34,9 @@ pub use hubspot::SyncContacts;
 
 /// After so long an attempt gives its slot back; the walk goes on in the next one.
 const SLICE: Duration = Duration::from_secs(240);
+
+/// Pages in a row that may be empty: a calendar's can be.
+const MOST_EMPTY: u32 = 100;
 
 /// What a connection gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -149,6 +154,11 @@ struct Walk<'c> {
     done: i64,
     total: Option<i64>,
     unreadable: i64,
+    /// Whether the place is one that an earlier attempt left.
+    resumed: bool,
+    /// The places of this attempt, and how many of its last pages were empty.
+    passed: HashSet<String>,
+    empty: u32,
     started: Instant,
 }
 
@@ -182,6 +192,9 @@ impl<'c> Walk<'c> {
         Ok(Self {
             context,
             source,
+            resumed: place.page.is_some(),
+            passed: HashSet::new(),
+            empty: 0,
             page: place.page,
             done: place.done,
             total,
@@ -190,10 +203,30 @@ impl<'c> Walk<'c> {
         })
     }
 
+    /// A place that was left too long ago is no longer known: the walk begins anew. One that the
+    /// provider has only just named is another matter.
+    async fn or_restart<T>(&self, result: Result<T, Error>) -> Result<Result<T, Error>, Failure> {
+        match result {
+            Err(error)
+                if self.resumed
+                    && matches!(error.kind, Kind::Invalid | Kind::Gone | Kind::NotFound) =>
+            {
+                let mut tx = self.context.begin().await?;
+                store::restart(&mut tx, self.source.name())
+                    .await
+                    .or_retry()?;
+                tx.commit().await.or_retry()?;
+                Err(Failure::Again(Duration::ZERO))
+            }
+            other => Ok(other),
+        }
+    }
+
     /// Stores a page. False when it was the last.
     async fn store(&mut self, read: Read) -> Result<bool, Failure> {
         let app = &self.context.app;
         let (count, preparing) = (read.items.len() + read.unreadable, app.clone());
+        self.judge(count, read.next.as_deref()).await?;
         let name = self.source.name();
         let batch =
             tokio::task::spawn_blocking(move || Batch::prepare(read.items, name, &preparing))
@@ -229,12 +262,30 @@ impl<'c> Walk<'c> {
         self.unreadable += unreadable;
         self.tell().await?;
         self.page = read.next;
+        self.resumed = false;
         if self.page.is_some()
             && (self.started.elapsed() > SLICE || self.context.stop.is_cancelled())
         {
             return Err(Failure::Again(Duration::ZERO));
         }
         Ok(self.page.is_some())
+    }
+
+    /// A listing that names a place twice, or goes on and on with nothing, would never end.
+    async fn judge(&mut self, count: usize, next: Option<&str>) -> Result<(), Failure> {
+        self.empty = if count == 0 { self.empty + 1 } else { 0 };
+        let again = next.is_some_and(|next| !self.passed.insert(next.to_owned()));
+        if !again && self.empty <= MOST_EMPTY {
+            return Ok(());
+        }
+        let mut tx = self.context.begin().await?;
+        store::restart(&mut tx, self.source.name())
+            .await
+            .or_retry()?;
+        tx.commit().await.or_retry()?;
+        Err(Failure::Fail(anyhow::anyhow!(
+            "the provider's listing goes round in circles"
+        )))
     }
 
     async fn tell(&self) -> Result<(), Failure> {

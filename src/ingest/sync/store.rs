@@ -77,6 +77,19 @@ pub(super) async fn advance(
     .map(drop)
 }
 
+/// Forgets the place of a walk.
+pub(super) async fn restart(tx: &mut Scoped, source: &str) -> Result<(), sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query!(
+        "update sources set page = null where user_id = $1 and source = $2",
+        user_id,
+        source,
+    )
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
 /// How far a source is.
 pub(super) struct State {
     pub source: String,

@@ -77,6 +77,10 @@ async function showDoor(message = "", known = null) {
     const style = options.google ? "button second" : "button";
     parts.buttons.append(h("button", { type: "button", class: style, onclick: () => advisor(path) }, "Continue as the demo advisor"));
   }
+  if (options.local && !options.google) {
+    const words = ["To try signing in with Google and connecting HubSpot without an account anywhere, start ", h("code", {}, "paraplanner demo"), "."];
+    parts.buttons.after(h("p", { class: "quiet" }, words));
+  }
   if (parts.buttons.childElementCount === 0) say(message || "No way to sign in is set up on this server.");
   else say(message);
   page.replaceChildren(fragment);

@@ -34,7 +34,7 @@ export class Imports {
   async resume() {
     for (const { task, name } of remembered()) this.#follow(this.#card(name), task);
     const status = await this.status();
-    if (status?.state === "running" && remembered().length === 0) this.#index(this.#card("Your files"));
+    if (status?.state === "running" && remembered().length === 0) this.#index(this.#card("Your book"));
   }
 
   async status() {

@@ -219,7 +219,7 @@ impl Calendar {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Reply {
-            #[serde(default)]
+            #[serde(default, deserialize_with = "wire::list")]
             items: Vec<Value>,
             #[serde(default)]
             next_page_token: Option<String>,

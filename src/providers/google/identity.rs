@@ -10,6 +10,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use reqwest::header::CACHE_CONTROL;
@@ -23,6 +25,8 @@ use crate::telemetry::Metrics;
 const ISSUERS: [&str; 2] = ["https://accounts.google.com", "accounts.google.com"];
 /// Seconds that Google's clock and ours may be apart.
 const LEEWAY_SECS: u64 = 60;
+/// Google's live for an hour.
+const LONGEST_LIFE_SECS: i64 = 24 * 3600;
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 const KEYS_LIMIT: usize = 256 * 1024;
 /// Look-ups in a minute for keys that nobody knew: whoever forges tokens makes us ask no oftener.
@@ -116,6 +120,10 @@ impl Verifier {
         if header.alg != Algorithm::RS256 {
             return Err(Refused::Invalid("another algorithm"));
         }
+        // RFC 7515, 4.1.11: what must be understood and isn't is refused.
+        if demands_more(token) {
+            return Err(Refused::Invalid("a demand that nobody knows"));
+        }
         let kid = header.kid.ok_or(Refused::Invalid("no key id"))?;
         let key = self.key(&kid).await?;
         judge(token, audience, &key)
@@ -188,6 +196,16 @@ fn usable(key: PublicKey) -> Option<(String, DecodingKey)> {
     Some((key.kid?, decoding))
 }
 
+/// Whether the header has extensions that must be understood.
+fn demands_more(token: &str) -> bool {
+    let header = token.split('.').next().unwrap_or_default();
+    URL_SAFE_NO_PAD
+        .decode(header)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
+        .is_none_or(|header| header.get("crit").is_some())
+}
+
 fn max_age(header: &str) -> Option<Duration> {
     header
         .split(',')
@@ -222,6 +240,9 @@ fn judge(token: &str, audience: &str, key: &DecodingKey) -> Result<Claims, Refus
     }
     if claims.exp <= claims.iat {
         return Err(Refused::Invalid("it ends before it begins"));
+    }
+    if claims.exp.saturating_sub(claims.iat) > LONGEST_LIFE_SECS {
+        return Err(Refused::Invalid("it lives too long"));
     }
     if claims.sub.is_empty() || claims.sub.len() > 255 {
         return Err(Refused::Invalid("no subject"));

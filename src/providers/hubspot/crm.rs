@@ -129,7 +129,7 @@ pub struct Crm {
 
 #[derive(Deserialize)]
 struct Listing {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "wire::list")]
     results: Vec<Value>,
     #[serde(default)]
     paging: Option<Paging>,

@@ -32,14 +32,10 @@ fn at(api: &Url, what: &str) -> Url {
 }
 
 /// Which account a token is for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Account {
     #[serde(default)]
-    pub active: bool,
-    #[serde(default)]
     pub hub_id: Option<serde_json::Number>,
-    #[serde(default)]
-    pub user_id: Option<serde_json::Number>,
     #[serde(default)]
     pub hub_domain: Option<String>,
     #[serde(default)]

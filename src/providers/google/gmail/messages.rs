@@ -142,7 +142,7 @@ pub enum Change {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct HistoryWire {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "wire::list")]
     history: Vec<Value>,
     #[serde(default)]
     next_page_token: Option<String>,

@@ -13,7 +13,7 @@ use base64::alphabet;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use chrono::{DateTime, Utc};
-use futures::Stream;
+use futures::{Stream, StreamExt as _};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -27,8 +27,11 @@ use crate::providers::wire::{self, Page};
 use crate::providers::{Error, Kind};
 use crate::telemetry::Metrics;
 
-/// Of one page of a listing.
-const PAGE: u32 = 500;
+/// Messages of one page: a user's quota reads so many in half a minute, after which they can be found.
+const PAGE: u32 = 100;
+const HISTORY_PAGE: u32 = 500;
+/// Reads of single messages under way: few, because each may be large.
+const AT_ONCE: usize = 4;
 
 /// Gmail's base64: of either alphabet, with padding or without.
 const DECODER: GeneralPurpose = GeneralPurpose::new(
@@ -129,7 +132,7 @@ impl Gmail {
     ) -> Result<Page<MessageRef>, Error> {
         #[derive(Deserialize)]
         struct Listing {
-            #[serde(default)]
+            #[serde(default, deserialize_with = "wire::list")]
             messages: Vec<Value>,
             #[serde(default, rename = "nextPageToken")]
             next: Option<String>,
@@ -183,7 +186,7 @@ impl Gmail {
         let mut request = self
             .get(&["history"])
             .query(&[("startHistoryId", since)])
-            .query(&[("maxResults", PAGE)])
+            .query(&[("maxResults", HISTORY_PAGE)])
             .query(&messages::HISTORY_TYPES.map(|name| ("historyTypes", name)));
         if let Some(page) = page {
             request = request.query(&[("pageToken", page)]);
@@ -295,26 +298,50 @@ impl Gmail {
         self.caller.send(user, call).await.map(drop)
     }
 
-    /// Many messages in as few calls as pay, each with its own outcome, in the order asked for.
-    pub async fn messages(
-        &self,
-        user: &dyn Credentials,
-        ids: &[String],
+    /// Many messages in as few calls as pay, each with its own outcome, in the order asked for. Fetched
+    /// as they are taken: at no time are more of them in memory than one call brings.
+    pub fn messages<'a>(
+        &'a self,
+        user: &'a dyn Credentials,
+        ids: &'a [String],
         format: Format,
-    ) -> Result<Vec<(String, Result<Message, Error>)>, Error> {
-        let mut found = Vec::with_capacity(ids.len());
-        for some in ids.chunks(batch::LARGEST) {
-            match batch::get(&self.caller, &self.api, user, some, format).await {
-                Ok(outcomes) => found.extend(outcomes),
-                // Too large as a whole, or garbled: one by one, one of them can't spoil the others.
-                Err(error) if error.kind == Kind::Nonsense => {
-                    for id in some {
-                        found.push((id.clone(), self.message(user, id, format).await));
-                    }
+    ) -> impl Stream<Item = (String, Result<Message, Error>)> + Send + 'a {
+        futures::stream::iter(ids.chunks(batch::LARGEST))
+            .then(move |some| async move {
+                match batch::get(&self.caller, &self.api, user, some, format).await {
+                    Ok(outcomes) => futures::stream::iter(outcomes).boxed(),
+                    // Too large as a whole, garbled, or no batches there: one by one, none of them
+                    // can spoil the others.
+                    Err(Error {
+                        kind: Kind::Nonsense | Kind::NotFound | Kind::Invalid,
+                        ..
+                    }) => self.one_by_one(user, some, format).boxed(),
+                    Err(error) => futures::stream::iter(refused(some, &error)).boxed(),
                 }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(found)
+            })
+            .flatten()
     }
+
+    fn one_by_one<'a>(
+        &'a self,
+        user: &'a dyn Credentials,
+        ids: &'a [String],
+        format: Format,
+    ) -> impl Stream<Item = (String, Result<Message, Error>)> + Send + 'a {
+        futures::stream::iter(ids)
+            .map(move |id| async move { (id.clone(), self.message(user, id, format).await) })
+            .buffered(AT_ONCE)
+    }
+}
+
+/// The same for all of a batch.
+fn refused(ids: &[String], error: &Error) -> Vec<(String, Result<Message, Error>)> {
+    ids.iter()
+        .map(|id| {
+            (
+                id.clone(),
+                Err(Error::new(error.kind, error.message.clone())),
+            )
+        })
+        .collect()
 }
