@@ -97,7 +97,7 @@ pub struct GmailPush {
     /// `projects/<project>/topics/<name>`.
     pub topic: String,
     /// For whom the pushes' tokens must be, and whose they must be.
-    pub audience: Url,
+    pub audience: String,
     pub service_account: String,
 }
 

@@ -53,7 +53,7 @@ impl Reader<'_> {
     /// All three or none; what is missing is named.
     fn gmail_push(&mut self) -> Option<GmailPush> {
         let topic = self.string("GMAIL_PUBSUB_TOPIC");
-        let audience = self.http_url("GMAIL_PUSH_AUDIENCE");
+        let audience = self.string("GMAIL_PUSH_AUDIENCE");
         let service_account = self.string("GMAIL_PUSH_SERVICE_ACCOUNT");
         let missing = [
             ("GMAIL_PUBSUB_TOPIC", topic.is_none()),

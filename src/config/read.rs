@@ -163,7 +163,6 @@ const BUILT_IN: &str = "built-in";
 /// taken for function.
 const NOT_YET: &[&str] = &[
     "HUBSPOT_APP_ID",
-    "GMAIL_PUSH_AUDIENCE",
     "RATE_LIMIT_PER_USER",
     "RATE_LIMIT_GLOBAL",
     "RATE_LIMIT_WEBHOOKS",

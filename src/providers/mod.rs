@@ -14,10 +14,8 @@ pub mod openai;
 pub mod wire;
 
 use std::fmt;
-use std::future::Future;
 use std::time::Duration;
 
-use futures::Stream;
 use url::Url;
 
 /// What a caller decides on.
@@ -106,18 +104,4 @@ fn below(origin: &Url, fixed: &[&str], path: &[&str]) -> Url {
         segments.pop_if_empty().extend(fixed).extend(path);
     }
     url
-}
-
-/// Pages as a stream: each is fetched when it is asked for, until one names no next.
-fn pages<P, F: Future<Output = Result<(P, Option<String>), Error>>>(
-    from: Option<String>,
-    fetch: impl Fn(Option<String>) -> F,
-) -> impl Stream<Item = Result<P, Error>> {
-    futures::stream::try_unfold(Some((from, fetch)), |state| async move {
-        let Some((from, fetch)) = state else {
-            return Ok(None);
-        };
-        let (page, next) = fetch(from).await?;
-        Ok(Some((page, next.map(|next| (Some(next), fetch)))))
-    })
 }

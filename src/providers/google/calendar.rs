@@ -4,7 +4,6 @@
 //! guests unless the caller says so. Quota: 600 requests a minute and user.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use futures::Stream;
 use reqwest::Method;
 use reqwest::header::IF_MATCH;
 use serde::{Deserialize, Serialize};
@@ -208,7 +207,7 @@ impl Calendar {
         self.caller.http.request(method, self.at(path))
     }
 
-    /// A page of a calendar's events. `Gone` when the sync token is dead: list the window anew.
+    /// A page of a calendar's events; it may be empty and not the last. `Gone` when the sync token is dead: list the window anew.
     pub async fn list(
         &self,
         user: &dyn Credentials,
@@ -250,21 +249,6 @@ impl Calendar {
             page: Page::of(reply.items, reply.next_page_token),
             sync_token: reply.next_sync_token,
             time_zone: reply.time_zone,
-        })
-    }
-
-    /// All pages, fetched as they are asked for. A page may be empty and not the last.
-    pub fn list_all<'a>(
-        &'a self,
-        user: &'a dyn Credentials,
-        calendar: &'a str,
-        listing: &'a Listing,
-        from: Option<String>,
-    ) -> impl Stream<Item = Result<Events, Error>> + Send + 'a {
-        crate::providers::pages(from, move |page| async move {
-            let found = self.list(user, calendar, listing, page.as_deref()).await?;
-            let next = found.page.next.clone();
-            Ok((found, next))
         })
     }
 

@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use futures::Stream;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,7 +22,9 @@ use crate::telemetry::Metrics;
 /// Of one page of a listing.
 const PAGE: u32 = 100;
 /// Of one page of a search.
-const SEARCH_PAGE: u32 = 200;
+pub const SEARCH_PAGE: usize = 200;
+/// More of what a search finds can't be had by paging.
+pub const MOST_FOUND: usize = 10_000;
 /// Inputs of one batch.
 pub const BATCH: usize = 100;
 /// HubSpot's own type of the link from a note to its contact.
@@ -100,6 +101,15 @@ impl Record {
         };
         (!text.is_empty()).then_some(text)
     }
+
+    /// When it was changed last.
+    pub fn modified(&self, kind: Kinds) -> Option<DateTime<Utc>> {
+        let written = self.property(kind.modified()).and_then(|text| {
+            let at = DateTime::parse_from_rfc3339(&text).ok()?;
+            Some(at.to_utc())
+        });
+        written.or(self.updated_at)
+    }
 }
 
 /// What a creation came to.
@@ -110,11 +120,20 @@ pub enum Created {
     Exists(String),
 }
 
-/// What changed in a window of time, a page of it.
-#[derive(Debug)]
-pub struct Found {
-    pub page: Page<Record>,
-    /// Of all pages together; beyond 10,000 the later ones can't be had by paging.
+/// Where a search for what changed goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Since<'a> {
+    pub modified: DateTime<Utc>,
+    /// Only records with a greater id: the way past [`MOST_FOUND`].
+    pub beyond: Option<&'a str>,
+    pub page: Option<&'a str>,
+}
+
+/// The latest change of a kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Latest {
+    /// None when there are no records.
+    pub modified: Option<DateTime<Utc>>,
     pub total: Option<i64>,
 }
 
@@ -200,46 +219,52 @@ impl Crm {
         Ok(Page::of(listing.results, next))
     }
 
-    /// All pages, fetched as they are asked for.
-    pub fn list_all<'a>(
-        &'a self,
-        user: &'a dyn Credentials,
-        kind: Kinds,
-        from: Option<String>,
-    ) -> impl Stream<Item = Result<Page<Record>, Error>> + Send + 'a {
-        crate::providers::pages(from, move |page| async move {
-            let found = self.list(user, kind, page.as_deref()).await?;
-            let next = found.next.clone();
-            Ok((found, next))
-        })
-    }
-
-    /// A page of what changed from `since` on, the oldest change first.
+    /// A page of what changed, by id. A record that changes meanwhile may come twice and is never
+    /// missed: it only joins those that are found.
     pub async fn changed(
         &self,
         user: &dyn Credentials,
         kind: Kinds,
-        since: DateTime<Utc>,
-        page: Option<&str>,
-    ) -> Result<Found, Error> {
-        let properties: Vec<&str> = kind.properties().split(',').collect();
-        let mut body = json!({
-            "filterGroups": [{"filters": [{"propertyName": kind.modified(), "operator": "GTE",
-                "value": since.timestamp_millis().to_string()}]}],
-            "sorts": [{"propertyName": kind.modified(), "direction": "ASCENDING"}],
-            "properties": properties, "limit": SEARCH_PAGE,
-        });
-        if let Some(page) = page {
+        since: &Since<'_>,
+    ) -> Result<Page<Record>, Error> {
+        let mut filters = vec![json!({"propertyName": kind.modified(), "operator": "GTE",
+            "value": since.modified.timestamp_millis().to_string()})];
+        if let Some(id) = since.beyond {
+            filters.push(json!({"propertyName": "hs_object_id", "operator": "GT", "value": id}));
+        }
+        let sort = json!({"propertyName": "hs_object_id", "direction": "ASCENDING"});
+        let mut body = search(kind, &filters, &sort, SEARCH_PAGE);
+        if let Some(page) = since.page {
             body["after"] = json!(page);
         }
-        let request = self.records(Method::POST, kind, &["search"]).json(&body);
-        let call = Call::read("objects.search", 1, request);
-        let listing: Listing = self.searcher.send(user, call).await?.json()?;
-        let (next, total) = (listing.next(), listing.total);
-        Ok(Found {
-            page: Page::of(listing.results, next),
+        let listing = self.search(user, kind, &body).await?;
+        let next = listing.next();
+        Ok(Page::of(listing.results, next))
+    }
+
+    /// When a record of a kind was changed last, by HubSpot's clock, and how many there are.
+    pub async fn latest(&self, user: &dyn Credentials, kind: Kinds) -> Result<Latest, Error> {
+        let sort = json!({"propertyName": kind.modified(), "direction": "DESCENDING"});
+        let listing = self
+            .search(user, kind, &search(kind, &[], &sort, 1))
+            .await?;
+        let total = listing.total;
+        let newest = Page::<Record>::of(listing.results, None).items;
+        Ok(Latest {
+            modified: newest.first().and_then(|record| record.modified(kind)),
             total,
         })
+    }
+
+    async fn search(
+        &self,
+        user: &dyn Credentials,
+        kind: Kinds,
+        body: &Value,
+    ) -> Result<Listing, Error> {
+        let request = self.records(Method::POST, kind, &["search"]).json(body);
+        let call = Call::read("objects.search", 1, request);
+        self.searcher.send(user, call).await?.json()
     }
 
     /// One record. After a merge the survivor answers, under its own id.
@@ -396,6 +421,16 @@ impl Crm {
         let call = call.repeatable().also(&[404]);
         self.caller.send(user, call).await.map(drop)
     }
+}
+
+fn search(kind: Kinds, filters: &[Value], sort: &Value, limit: usize) -> Value {
+    let properties: Vec<&str> = kind.properties().split(',').collect();
+    let groups = if filters.is_empty() {
+        json!([])
+    } else {
+        json!([{"filters": filters}])
+    };
+    json!({"filterGroups": groups, "sorts": [sort], "properties": properties, "limit": limit})
 }
 
 /// "Contact already exists. Existing ID: 51": the id is only in the text.

@@ -73,6 +73,20 @@ impl Google {
         })
     }
 
+    /// The ids of the account's messages and their labels.
+    pub fn messages(&self, email: &str) -> Vec<(String, Vec<String>)> {
+        let state = self.state();
+        let account = state.accounts.get(email);
+        account.map_or_else(Vec::new, |account| {
+            let all = account.mailbox.messages.values();
+            all.map(|message| {
+                let labels = message.labels.iter().cloned().collect();
+                (gmail::text(message.id), labels)
+            })
+            .collect()
+        })
+    }
+
     /// What the account sent, oldest first.
     pub fn sent(&self, email: &str) -> Vec<Sent> {
         gmail::sent(&self.state(), email)

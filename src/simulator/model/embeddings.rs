@@ -2,6 +2,7 @@
 //! together. So texts that share words are near each other, always in the same way.
 
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use base64::Engine as _;
@@ -10,7 +11,8 @@ use rust_stemmers::{Algorithm, Stemmer};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{answered, authorized, invalid, parsed, tokens};
+use super::{Switches, answered, authorized, invalid, parsed, tokens};
+use crate::simulator::World;
 
 const DIMENSIONS: usize = 1536;
 const INPUTS: usize = 2048;
@@ -19,12 +21,12 @@ const TOKENS_IN_ALL: usize = 300_000;
 /// How many numbers of a vector one word moves.
 const PLACES: usize = 8;
 
-pub(super) async fn embed(headers: HeaderMap, body: Bytes) -> Response {
+pub(super) async fn embed(State(world): State<World>, headers: HeaderMap, body: Bytes) -> Response {
     let request = match authorized(&headers).and_then(|()| parsed(&body)) {
         Ok(request) => request,
         Err(response) => return *response,
     };
-    let (inputs, dimensions, base64) = match judged(&request) {
+    let (inputs, dimensions, base64) = match judged(&request, &world.model().switches()) {
         Ok(judged) => judged,
         Err(response) => return *response,
     };
@@ -49,7 +51,10 @@ pub(super) async fn embed(headers: HeaderMap, body: Bytes) -> Response {
     }))
 }
 
-fn judged(request: &Value) -> Result<(Vec<&str>, usize, bool), Box<Response>> {
+fn judged<'a>(
+    request: &'a Value,
+    switches: &Switches,
+) -> Result<(Vec<&'a str>, usize, bool), Box<Response>> {
     if request["model"].as_str().is_none_or(str::is_empty) {
         return invalid("you must provide a model parameter", "model", None);
     }
@@ -73,11 +78,26 @@ fn judged(request: &Value) -> Result<(Vec<&str>, usize, bool), Box<Response>> {
     if inputs.iter().any(|input| tokens(input) > TOKENS) {
         return wrong("Invalid 'input': maximum context length is 8192 tokens.");
     }
+    let words = |input: &&str| input.split_whitespace().count();
+    if let Some(most) = switches.embedding_words
+        && inputs.iter().any(|input| words(input) > most)
+    {
+        return wrong("Invalid 'input': the input is longer than the model's context length.");
+    }
+    if let Some(filtered) = &switches.embedding_filter
+        && inputs.iter().any(|input| input.contains(filtered))
+    {
+        return invalid(
+            "The input was refused by the content filter.",
+            "input",
+            Some("content_filter"),
+        );
+    }
     if inputs.iter().map(|input| tokens(input)).sum::<usize>() > TOKENS_IN_ALL {
         return wrong("Invalid 'input': maximum request size is 300000 tokens per request.");
     }
     let dimensions = match &request["dimensions"] {
-        Value::Null => DIMENSIONS,
+        Value::Null => switches.embedding_dimensions.unwrap_or(DIMENSIONS),
         asked => match asked.as_u64().and_then(|asked| usize::try_from(asked).ok()) {
             Some(asked) if (1..=DIMENSIONS).contains(&asked) => asked,
             _ => {

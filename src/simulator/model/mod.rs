@@ -10,6 +10,7 @@ mod controls;
 mod embeddings;
 mod script;
 mod stream;
+mod switches;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,6 +26,7 @@ use super::{World, reply};
 use crate::http::Json;
 
 pub use script::{Oddity, ToolCall, Turn, Usage};
+pub use switches::Switches;
 
 pub const CHAT_MODEL: &str = "simulated-chat";
 pub const EMBEDDING_MODEL: &str = "simulated-embedding";
@@ -40,6 +42,7 @@ struct State {
     turns: Vec<Turn>,
     requests: Vec<Value>,
     made: u64,
+    switches: Switches,
 }
 
 impl Model {
@@ -60,6 +63,15 @@ impl Model {
     /// Turns that nobody has asked for yet.
     pub fn turns_left(&self) -> usize {
         self.state().turns.len()
+    }
+
+    /// How it behaves from now on.
+    pub fn switch(&self, switches: Switches) {
+        self.state().switches = switches;
+    }
+
+    pub fn switches(&self) -> Switches {
+        self.state().switches.clone()
     }
 
     /// The chat requests so far, as they came.

@@ -27,8 +27,6 @@ use crate::providers::wire::{self, Page};
 use crate::providers::{Error, Kind};
 use crate::telemetry::Metrics;
 
-/// Messages of one page: a user's quota reads so many in half a minute, after which they can be found.
-const PAGE: u32 = 100;
 const HISTORY_PAGE: u32 = 500;
 /// Reads of single messages under way: few, because each may be large.
 const AT_ONCE: usize = 4;
@@ -69,6 +67,26 @@ pub struct Profile {
     /// Where changes are listed from.
     #[serde(deserialize_with = "wire::text")]
     pub history_id: String,
+}
+
+/// Which messages are listed.
+#[derive(Clone, Copy, Debug)]
+pub struct Search<'a> {
+    /// As in Gmail's search field.
+    pub query: &'a str,
+    /// The id of a label that they carry.
+    pub label: Option<&'a str>,
+    /// At most 500.
+    pub page_size: u32,
+}
+
+/// A label of a mailbox.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Label {
+    #[serde(deserialize_with = "wire::text")]
+    pub id: String,
+    #[serde(default)]
+    pub name: String,
 }
 
 /// What changed since a history id.
@@ -122,12 +140,12 @@ impl Gmail {
         self.caller.send(user, call).await?.json()
     }
 
-    /// A page of the messages that `query` finds, newest first. Not a snapshot: a message may come
+    /// A page of the messages that are found, newest first. Not a snapshot: a message may come
     /// twice or be missed between two pages.
     pub async fn list(
         &self,
         user: &dyn Credentials,
-        query: &str,
+        search: &Search<'_>,
         page: Option<&str>,
     ) -> Result<Page<MessageRef>, Error> {
         #[derive(Deserialize)]
@@ -137,9 +155,14 @@ impl Gmail {
             #[serde(default, rename = "nextPageToken")]
             next: Option<String>,
         }
-        let mut request = self.get(&["messages"]).query(&[("maxResults", PAGE)]);
-        if !query.is_empty() {
-            request = request.query(&[("q", query)]);
+        let mut request = self
+            .get(&["messages"])
+            .query(&[("maxResults", search.page_size)]);
+        if !search.query.is_empty() {
+            request = request.query(&[("q", search.query)]);
+        }
+        if let Some(label) = search.label {
+            request = request.query(&[("labelIds", label)]);
         }
         if let Some(page) = page {
             request = request.query(&[("pageToken", page)]);
@@ -149,18 +172,16 @@ impl Gmail {
         Ok(Page::of(listing.messages, listing.next))
     }
 
-    /// All pages from one on, fetched as they are asked for.
-    pub fn list_all<'a>(
-        &'a self,
-        user: &'a dyn Credentials,
-        query: &'a str,
-        from: Option<String>,
-    ) -> impl Stream<Item = Result<Page<MessageRef>, Error>> + Send + 'a {
-        crate::providers::pages(from, move |page| async move {
-            let found = self.list(user, query, page.as_deref()).await?;
-            let next = found.next.clone();
-            Ok((found, next))
-        })
+    /// All labels of the mailbox, the system's among them.
+    pub async fn labels(&self, user: &dyn Credentials) -> Result<Vec<Label>, Error> {
+        #[derive(Deserialize)]
+        struct Listing {
+            #[serde(default, deserialize_with = "wire::list")]
+            labels: Vec<Value>,
+        }
+        let call = Call::read("labels.list", 1, self.get(&["labels"]));
+        let listing: Listing = self.caller.send(user, call).await?.json()?;
+        Ok(Page::of(listing.labels, None).items)
     }
 
     /// One message. `NotFound` is ordinary: it was deleted since it was listed.
@@ -203,19 +224,6 @@ impl Gmail {
             })?
             .json()?;
         Ok(reply.into())
-    }
-
-    /// All pages of what changed.
-    pub fn history_all<'a>(
-        &'a self,
-        user: &'a dyn Credentials,
-        since: &'a str,
-    ) -> impl Stream<Item = Result<History, Error>> + Send + 'a {
-        crate::providers::pages(None, move |page| async move {
-            let found = self.history(user, since, page.as_deref()).await?;
-            let next = found.next.clone();
-            Ok((found, next))
-        })
     }
 
     /// Asks for notifications, for a week at most. Calling it again renews.
