@@ -1,19 +1,30 @@
 //! The advisor's book: the local copy of what files and providers hold: mails, contacts, calendar
-//! events, documents.
+//! events, documents, notes, deals.
 //!
 //! Promises: text is stored as it came, less NUL, because quotes are checked against it letter for
 //! letter; the same thing brought twice is stored once (`dedupe_key`). May not know: where an item
-//! came from, or how it is searched. Begin with the `New…` types; `store.rs` is all SQL.
+//! came from, or how it is searched. Begin with the `New…` types; `store` is all SQL.
 
+mod keys;
 mod new;
+mod person;
 pub mod routes;
 mod store;
 
-pub use new::{NewContact, NewDocument, NewEmail, NewEvent, Person};
+pub use keys::{address_key, address_keys};
+pub use new::{NewContact, NewDeal, NewDocument, NewEmail, NewEvent, NewNote, Person};
 pub use store::{
-    Contact, Document, Email, Event, Stored, find_contact, find_contacts, find_email, list_thread,
-    source_text, upsert_contacts, upsert_documents, upsert_emails, upsert_events,
+    Contact, Document, Email, Event, Known, Stored, delete, find_contact, find_contacts,
+    find_email, find_people, ids_of, list_thread, source_text, upsert_contacts, upsert_deals,
+    upsert_documents, upsert_emails, upsert_events, upsert_notes,
 };
+
+/// Who brought an item: what a file brought stays when a provider's record goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    File,
+    Provider,
+}
 
 /// What a source is. The names are those of the API.
 #[derive(

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::Known;
 use crate::ids;
 
 /// Somebody as a header names them.
@@ -74,6 +75,9 @@ impl NewEmail {
 #[derive(Clone, Debug)]
 pub struct NewContact {
     pub id: Uuid,
+    /// The key under which it is stored, where that isn't what follows from its content: a provider's
+    /// record keeps its row when its address changes.
+    pub key: Option<[u8; 32]>,
     pub uid: Option<String>,
     pub name: String,
     pub emails: Vec<String>,
@@ -88,15 +92,27 @@ pub struct NewContact {
 }
 
 impl NewContact {
-    /// The first that there is of: address, the file's own id, name with phone.
+    /// The first that there is of: the key given, address, the file's own id, name with phone.
     pub fn dedupe_key(&self) -> [u8; 32] {
-        match (self.emails.first(), &self.uid) {
+        self.key.unwrap_or_else(|| {
+            Self::natural_key(&self.emails, self.uid.as_deref(), &self.name, &self.phones)
+        })
+    }
+
+    /// What follows from the content.
+    pub fn natural_key(
+        emails: &[String],
+        uid: Option<&str>,
+        name: &str,
+        phones: &[String],
+    ) -> [u8; 32] {
+        match (emails.first(), uid) {
             (Some(address), _) => ids::digest(&["email", &address.to_lowercase()]),
             (None, Some(uid)) => ids::digest(&["uid", uid]),
             (None, None) => ids::digest(&[
                 "name",
-                &self.name.to_lowercase(),
-                self.phones.first().map_or("", String::as_str),
+                &name.to_lowercase(),
+                phones.first().map_or("", String::as_str),
             ]),
         }
     }
@@ -146,6 +162,8 @@ impl NewContact {
 #[derive(Clone, Debug)]
 pub struct NewEvent {
     pub id: Uuid,
+    /// As a contact's.
+    pub key: Option<[u8; 32]>,
     pub uid: String,
     pub recurrence_id: Option<String>,
     pub title: String,
@@ -165,7 +183,13 @@ pub struct NewEvent {
 
 impl NewEvent {
     pub fn dedupe_key(&self) -> [u8; 32] {
-        ids::digest(&[&self.uid, self.recurrence_id.as_deref().unwrap_or_default()])
+        self.key
+            .unwrap_or_else(|| Self::natural_key(&self.uid, self.recurrence_id.as_deref()))
+    }
+
+    /// What follows from the content.
+    pub fn natural_key(uid: &str, recurrence_id: Option<&str>) -> [u8; 32] {
+        ids::digest(&[uid, recurrence_id.unwrap_or_default()])
     }
 
     /// The event as lines: what is searched and quoted.
@@ -246,4 +270,97 @@ impl NewDocument {
     pub fn dedupe_key(&self) -> [u8; 32] {
         ids::digest(&[&self.title, &self.text])
     }
+}
+
+#[derive(Clone, Debug)]
+pub struct NewNote {
+    pub id: Uuid,
+    /// The provider's own id.
+    pub uid: String,
+    /// What is searched and quoted.
+    pub text: String,
+    pub written_at: Option<DateTime<Utc>>,
+    /// The uids of the contacts that it is about.
+    pub about: Vec<String>,
+    /// Those of them that the book knows: their names stand in front of its passages.
+    pub people: Vec<Known>,
+}
+
+impl NewNote {
+    pub fn dedupe_key(&self) -> [u8; 32] {
+        ids::digest(&["uid", &self.uid])
+    }
+
+    pub fn content_hash(&self) -> [u8; 32] {
+        let all = json!([
+            self.text,
+            self.written_at,
+            self.about,
+            as_json(&self.people)
+        ]);
+        ids::digest(&[&all.to_string()])
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct NewDeal {
+    pub id: Uuid,
+    pub uid: String,
+    pub name: String,
+    pub amount: Option<String>,
+    pub stage: Option<String>,
+    pub pipeline: Option<String>,
+    pub closes_on: Option<NaiveDate>,
+    pub description: Option<String>,
+    pub about: Vec<String>,
+    pub people: Vec<Known>,
+}
+
+impl NewDeal {
+    pub fn dedupe_key(&self) -> [u8; 32] {
+        ids::digest(&["uid", &self.uid])
+    }
+
+    /// The record as lines: what is searched and quoted.
+    pub fn text(&self) -> String {
+        let mut lines = vec![self.name.clone()];
+        let mut line = |label: &str, value: &str| {
+            if !value.trim().is_empty() {
+                lines.push(format!("{label}: {}", value.trim()));
+            }
+        };
+        line("Amount", self.amount.as_deref().unwrap_or_default());
+        line("Stage", self.stage.as_deref().unwrap_or_default());
+        line("Pipeline", self.pipeline.as_deref().unwrap_or_default());
+        if let Some(day) = self.closes_on {
+            line("Closes", &day.format("%A %-d %B %Y").to_string());
+        }
+        line(
+            "Description",
+            self.description.as_deref().unwrap_or_default(),
+        );
+        lines.join("\n")
+    }
+
+    pub fn content_hash(&self) -> [u8; 32] {
+        let all = json!([
+            self.name,
+            self.amount,
+            self.stage,
+            self.pipeline,
+            self.closes_on,
+            self.description,
+            self.about,
+            as_json(&self.people)
+        ]);
+        ids::digest(&[&all.to_string()])
+    }
+}
+
+/// What passages are made of, beside the record itself.
+fn as_json(people: &[Known]) -> Value {
+    people
+        .iter()
+        .map(|person| json!([person.name, person.emails]))
+        .collect()
 }

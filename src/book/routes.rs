@@ -1,15 +1,16 @@
-//! The stored source behind a citation: mails, contacts, calendar events, documents.
+//! The stored source behind a citation: mails, contacts, calendar events, documents, notes, deals.
 
 use axum::extract::State;
-use chrono::{DateTime, Utc};
-use serde::Serialize;
+use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::Person;
-use super::store::{self, Contact, Document, Email, Event};
+use super::store::{self, Contact, Document, Email, Event, ListedEvent, Somebody};
+use super::{Person, person};
+use crate::db::Scoped;
 use crate::html;
 use crate::http::{CurrentUser, Cursor, Json, Page, PageQuery, Path, Problem, ProblemBody, Query};
 use crate::state::App;
@@ -18,9 +19,12 @@ pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(get_email))
         .routes(routes!(list_contacts))
-        .routes(routes!(get_contact))
+        .routes(routes!(person::get_contact))
+        .routes(routes!(list_events))
         .routes(routes!(get_event))
         .routes(routes!(get_document))
+        .routes(routes!(get_note))
+        .routes(routes!(get_deal))
 }
 
 /// A stored mail.
@@ -99,17 +103,37 @@ async fn list_contacts(
     })))
 }
 
-/// One contact.
-#[utoipa::path(get, path = "/api/contacts/{id}", tag = "sources", params(("id" = Uuid, Path)), responses(
-    (status = 200, body = Contact), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody)))]
-async fn get_contact(
+/// What of the calendar is listed.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Window {
+    /// Only what begins then or later.
+    after: Option<DateTime<Utc>>,
+    /// Only what begins earlier.
+    before: Option<DateTime<Utc>>,
+}
+
+/// The user's calendar events, the earliest first.
+#[utoipa::path(get, path = "/api/calendar", tag = "sources", params(PageQuery, Window), responses(
+    (status = 200, body = Page<ListedEvent>), (status = 401, body = ProblemBody), (status = 422, body = ProblemBody)))]
+async fn list_events(
     State(app): State<App>,
     CurrentUser(scope): CurrentUser,
-    Path(id): Path<Uuid>,
-) -> Result<Json<Contact>, Problem> {
+    Query(page): Query<PageQuery>,
+    Query(window): Query<Window>,
+) -> Result<Json<Page<ListedEvent>>, Problem> {
+    let (limit, cursor) = page.parse()?;
+    for (field, at) in [("after", window.after), ("before", window.before)] {
+        if at.is_some_and(|at| !(1..=9999).contains(&at.year())) {
+            return Err(Problem::invalid(field, "must be in the years 1 to 9999"));
+        }
+    }
     let mut tx = scope.begin(&app.pool).await?;
-    let contact = store::find_contact(&mut tx, id).await?;
-    contact.map(Json).ok_or_else(Problem::not_found)
+    let rows = store::list_events(&mut tx, window.after, window.before, limit, cursor).await?;
+    Ok(Json(Page::of(rows, limit, |event: &ListedEvent| Cursor {
+        at: event.start,
+        id: event.id,
+    })))
 }
 
 /// One calendar event.
@@ -136,4 +160,97 @@ async fn get_document(
     let mut tx = scope.begin(&app.pool).await?;
     let document = store::find_document(&mut tx, id).await?;
     document.map(Json).ok_or_else(Problem::not_found)
+}
+
+/// A stored note.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct NoteBody {
+    id: Uuid,
+    /// The provider's own id: `hubspot:900`.
+    uid: String,
+    text: String,
+    at: Option<DateTime<Utc>>,
+    /// Those whom it is about, as far as the book knows them.
+    contacts: Vec<Somebody>,
+}
+
+/// One note.
+#[utoipa::path(get, path = "/api/notes/{id}", tag = "sources", params(("id" = Uuid, Path)), responses(
+    (status = 200, body = NoteBody), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody)))]
+async fn get_note(
+    State(app): State<App>,
+    CurrentUser(scope): CurrentUser,
+    Path(id): Path<Uuid>,
+) -> Result<Json<NoteBody>, Problem> {
+    let mut tx = scope.begin(&app.pool).await?;
+    let note = store::find_note(&mut tx, id)
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    let contacts = named(&mut tx, &note.about).await?;
+    Ok(Json(NoteBody {
+        id: note.id,
+        uid: note.uid,
+        text: note.text,
+        at: note.written_at,
+        contacts,
+    }))
+}
+
+/// A stored deal.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct DealBody {
+    id: Uuid,
+    /// The provider's own id: `hubspot:700`.
+    uid: String,
+    name: String,
+    /// As the provider writes it.
+    amount: Option<String>,
+    stage: Option<String>,
+    pipeline: Option<String>,
+    closes_on: Option<NaiveDate>,
+    description: Option<String>,
+    /// Those whom it is about, as far as the book knows them.
+    contacts: Vec<Somebody>,
+    /// The record as lines of text: what citations quote.
+    text: String,
+}
+
+/// One deal.
+#[utoipa::path(get, path = "/api/deals/{id}", tag = "sources", params(("id" = Uuid, Path)), responses(
+    (status = 200, body = DealBody), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody)))]
+async fn get_deal(
+    State(app): State<App>,
+    CurrentUser(scope): CurrentUser,
+    Path(id): Path<Uuid>,
+) -> Result<Json<DealBody>, Problem> {
+    let mut tx = scope.begin(&app.pool).await?;
+    let deal = store::find_deal(&mut tx, id)
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    let contacts = named(&mut tx, &deal.about).await?;
+    Ok(Json(DealBody {
+        id: deal.id,
+        uid: deal.uid,
+        name: deal.name,
+        amount: deal.amount,
+        stage: deal.stage,
+        pipeline: deal.pipeline,
+        closes_on: deal.closes_on,
+        description: deal.description,
+        contacts,
+        text: deal.text,
+    }))
+}
+
+/// Those behind uids, in their order.
+async fn named(tx: &mut Scoped, uids: &[String]) -> Result<Vec<Somebody>, sqlx::Error> {
+    let known = store::find_people(tx, uids).await?;
+    Ok(uids
+        .iter()
+        .filter_map(|uid| known.get(uid))
+        .map(|person| Somebody {
+            id: person.id,
+            name: person.name.clone(),
+        })
+        .collect())
 }

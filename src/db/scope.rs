@@ -47,8 +47,19 @@ impl UserScope {
     /// One round trip: the setting goes out with `begin`. The value is a UUID, so nothing that
     /// came from outside becomes SQL.
     pub async fn begin(&self, pool: &PgPool) -> Result<Scoped, sqlx::Error> {
+        self.begin_with(pool, "").await
+    }
+
+    /// The same for work on many rows: each statement is planned for the data that there is now. A plan
+    /// that is kept from when a table was empty reads all of it, again and again, while it fills.
+    pub async fn begin_bulk(&self, pool: &PgPool) -> Result<Scoped, sqlx::Error> {
+        self.begin_with(pool, "; set local plan_cache_mode = force_custom_plan")
+            .await
+    }
+
+    async fn begin_with(&self, pool: &PgPool, also: &'static str) -> Result<Scoped, sqlx::Error> {
         let statement = format!(
-            "begin; select set_config('app.user_id', '{}', true)",
+            "begin{also}; select set_config('app.user_id', '{}', true)",
             self.user_id.0
         );
         let transaction = pool.begin_with(sqlx::AssertSqlSafe(statement)).await?;
