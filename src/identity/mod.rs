@@ -10,6 +10,7 @@ mod access;
 pub mod connections;
 pub mod routes;
 mod session;
+pub mod settings;
 mod sign_in;
 mod store;
 mod tokens;

@@ -27,6 +27,7 @@ pub fn router() -> OpenApiRouter<App> {
         .merge(super::tokens::router())
         .merge(super::sign_in::router())
         .merge(connections::routes::router())
+        .merge(super::settings::routes::router())
 }
 
 /// Who is signed in.

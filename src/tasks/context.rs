@@ -51,7 +51,7 @@ pub struct Guard {
 impl Guard {
     /// Opens a transaction under the task's fence: see [`Context::hold`].
     pub async fn begin(&self) -> Result<Scoped, Failure> {
-        let mut tx = self.scope.begin(&self.pool).await.or_retry()?;
+        let mut tx = self.scope.begin_bulk(&self.pool).await.or_retry()?;
         held(history::hold(&mut tx, self.lease).await.or_retry()?)?;
         Ok(tx)
     }

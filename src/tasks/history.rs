@@ -31,6 +31,19 @@ pub async fn count_live(tx: &mut Scoped, kind: &str) -> Result<i64, sqlx::Error>
     .await
 }
 
+/// Which of these kinds have tasks of the user that live.
+pub async fn live_kinds(tx: &mut Scoped, kinds: &[&str]) -> Result<Vec<String>, sqlx::Error> {
+    let user_id = tx.user_id();
+    let kinds: Vec<String> = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+    sqlx::query_scalar!(
+        "select distinct kind from tasks where user_id = $1 and kind = any($2)",
+        user_id,
+        &kinds,
+    )
+    .fetch_all(&mut **tx)
+    .await
+}
+
 /// How the latest task to end did so.
 #[derive(Debug)]
 pub struct LastEnded {

@@ -28,7 +28,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 pub use context::{Context, Guard, RoutineContext};
-pub use history::{Keep, LastEnded, count_live, last_ended};
+pub use history::{Keep, LastEnded, count_live, last_ended, live_kinds};
 pub use queue::{Claimed, Depth, Due, Ended, Ending, Lease, Queue, Room, Wait, Woken, Written};
 pub use registry::Registry;
 pub use schedule::{Routine, TidyTasks};

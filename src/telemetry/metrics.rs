@@ -31,7 +31,9 @@ pub struct Metrics {
     provider_requests: IntCounterVec,
     provider_duration: HistogramVec,
     imported: IntCounterVec,
+    webhooks: IntCounterVec,
     chunks_embedded: IntCounter,
+    chunks_refused: IntCounter,
 }
 
 /// Seconds, from a cache hit to a slow model.
@@ -180,6 +182,11 @@ impl Metrics {
                 "Time of an attempt to call Google or HubSpot until its last byte",
                 &["provider", "operation"],
             ),
+            webhooks: counters(
+                "paraplanner_webhooks_total",
+                "Deliveries of providers by source and what came of them",
+                &["source", "outcome"],
+            ),
             imported: counters(
                 "paraplanner_imported_items_total",
                 "Items of imported files by outcome",
@@ -188,6 +195,10 @@ impl Metrics {
             chunks_embedded: counter(
                 "paraplanner_chunks_embedded_total",
                 "Passages that were given a vector",
+            ),
+            chunks_refused: counter(
+                "paraplanner_chunks_refused_total",
+                "Passages that the embedding model refuses; they are found by their words only",
             ),
             registry,
         }
@@ -292,6 +303,11 @@ impl Metrics {
         self.task_dead_rows.set(dead_rows);
     }
 
+    /// A delivery of a provider's.
+    pub fn webhook(&self, source: &'static str, outcome: &'static str) {
+        self.webhooks.with_label_values(&[source, outcome]).inc();
+    }
+
     pub fn imported(&self, new: u64, unchanged: u64, unreadable: u64) {
         for (outcome, count) in [
             ("new", new),
@@ -302,8 +318,9 @@ impl Metrics {
         }
     }
 
-    pub fn embedded(&self, chunks: u64) {
+    pub fn embedded(&self, chunks: u64, refused: u64) {
         self.chunks_embedded.inc_by(chunks);
+        self.chunks_refused.inc_by(refused);
     }
 
     /// Everything as Prometheus text.

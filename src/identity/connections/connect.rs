@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::disconnect::tell;
-use super::{Provider, account_hash, store};
+use super::{Provider, account_hash, store, watches};
 use crate::db::UserScope;
 use crate::ids;
 use crate::providers::oauth;
@@ -125,6 +125,10 @@ pub async fn connect(app: &App, scope: &UserScope, new: NewConnection) -> anyhow
     let account = account_hash(app, provider, &new.account_id);
     store::forgive_revocations(&mut tx, &account).await?;
     if let Some(earlier) = earlier {
+        // Another account's notifications aren't this one's.
+        if provider == Provider::Google && earlier.account != new.account {
+            watches::take(&mut tx).await?;
+        }
         app.tasks
             .emit(&mut tx, &replaced(earlier.id), &"connected")
             .await?;

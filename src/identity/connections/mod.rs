@@ -14,6 +14,7 @@ mod grant;
 mod reseal;
 pub mod routes;
 mod store;
+pub mod watches;
 
 use std::fmt;
 
@@ -32,6 +33,7 @@ pub use disconnect::{RevokeOwed, disconnect};
 pub use features::Feature;
 pub use grant::Grant;
 pub use reseal::{Reseal, reseal_at_start};
+pub use watches::{KeepWatches, RenewWatches};
 
 /// Whose grant it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
@@ -146,6 +148,15 @@ fn account_hash(app: &App, provider: Provider, account_id: &str) -> Vec<u8> {
     mac.update(b":");
     mac.update(account_id.as_bytes());
     mac.finalize().into_bytes().to_vec()
+}
+
+/// Whose mailboxes or portals a notification is about, before anybody's scope is known.
+pub async fn users_of_realm(
+    pool: &PgPool,
+    provider: Provider,
+    realm: &str,
+) -> Result<Vec<UserId>, sqlx::Error> {
+    store::users_of_realm(pool, provider, realm).await
 }
 
 /// A few of those who have connected something, for whoever operates the program.

@@ -1,6 +1,7 @@
 //! All SQL over `connections`, their routes, and revocations that are owed.
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -248,18 +249,19 @@ pub(super) async fn owe_revocation(
     id: Uuid,
     provider: Provider,
     account_hash: &[u8],
-    token: &[u8],
+    (token, channels): (&[u8], &Value),
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "
-        insert into revocations (id, provider, account_hash, token, created_at)
-        values ($1, $2, $3, $4, $5)
+        insert into revocations (id, provider, account_hash, token, channels, created_at)
+        values ($1, $2, $3, $4, $5, $6)
         ",
         id,
         provider.name(),
         account_hash,
         token,
+        channels,
         now,
     )
     .execute(&mut **tx)
@@ -286,6 +288,8 @@ pub(super) struct Owed {
     pub id: Uuid,
     pub provider: String,
     pub token: Vec<u8>,
+    /// What is to be stopped before.
+    pub channels: Value,
     pub created_at: DateTime<Utc>,
 }
 
@@ -293,7 +297,11 @@ pub(super) struct Owed {
 pub(super) async fn owed_revocations(pool: &PgPool, limit: i64) -> Result<Vec<Owed>, sqlx::Error> {
     sqlx::query_as!(
         Owed,
-        "select id, provider, token, created_at from revocations order by created_at limit $1",
+        "
+        select id, provider, token, channels, created_at from revocations
+        order by created_at
+        limit $1
+        ",
         limit,
     )
     .fetch_all(pool)
@@ -394,6 +402,23 @@ pub(super) async fn some_users(pool: &PgPool) -> Result<Vec<UserId>, sqlx::Error
         order by 1
         limit 20
         "#,
+    )
+    .fetch_all(pool)
+    .await
+}
+
+pub(super) async fn users_of_realm(
+    pool: &PgPool,
+    provider: Provider,
+    realm: &str,
+) -> Result<Vec<UserId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        select user_id as "user_id: UserId" from connection_routes
+        where provider = $1 and realm = $2
+        "#,
+        provider.name(),
+        realm,
     )
     .fetch_all(pool)
     .await

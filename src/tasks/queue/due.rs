@@ -110,13 +110,14 @@ impl Queue {
             .rows_affected()
                 == 1;
         if ours {
-            // The one before may still run: then this due time is made up for by the next.
+            // The one before may still run, and have looked too early: then it runs once more.
             sqlx::query!(
                 "
                 insert into tasks (public_id, kind, payload, state, priority, turn, run_at, max_attempts,
                     unique_key, caused_by, created_at)
                 values ($1, $2, '{}', 1, $3, task_turn(null, $3), $4, 3, '', $5, $4)
-                on conflict (kind, user_id, unique_key) where unique_key is not null do nothing
+                on conflict (kind, user_id, unique_key) where unique_key is not null
+                    do update set rerun = (tasks.state = 2)
                 ",
                 ids::next(),
                 name,

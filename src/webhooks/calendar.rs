@@ -1,0 +1,58 @@
+//! `POST /api/webhooks/calendar`: a channel's notification. It carries no content and no signature; the
+//! secret that only Google and we know is all that proves it.
+
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, StatusCode};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{BODY_LIMIT, Outcome, count, only, queue, refused};
+use crate::http::extract::body_within;
+use crate::http::middleware::RequestId;
+use crate::http::{Problem, ProblemBody};
+use crate::identity::connections::watches;
+use crate::state::App;
+
+const SOURCE: &str = "calendar";
+const CHANNEL: HeaderName = HeaderName::from_static("x-goog-channel-id");
+const TOKEN: HeaderName = HeaderName::from_static("x-goog-channel-token");
+const RESOURCE: HeaderName = HeaderName::from_static("x-goog-resource-id");
+const STATE: HeaderName = HeaderName::from_static("x-goog-resource-state");
+
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(notify))
+}
+
+/// "This calendar has changed." Authenticated by the channel's secret.
+#[utoipa::path(post, path = "/api/webhooks/calendar", tag = "webhooks", responses(
+    (status = 204), (status = 401, body = ProblemBody), (status = 413, body = ProblemBody),
+    (status = 503, body = ProblemBody)))]
+async fn notify(
+    State(app): State<App>,
+    Extension(request_id): Extension<RequestId>,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    let headers = request.headers().clone();
+    body_within(request, BODY_LIMIT).await?;
+    let (Some(channel), Some(token), Some(resource), Some(state)) = (
+        only(&headers, &CHANNEL),
+        only(&headers, &TOKEN),
+        only(&headers, &RESOURCE),
+        only(&headers, &STATE),
+    ) else {
+        return Err(refused(&app, SOURCE, "a header is missing, or there twice"));
+    };
+    let hash = watches::token_hash(token);
+    let user_id =
+        watches::user_of_channel(&app.pool, channel, resource, &hash, app.clock.now()).await?;
+    let Some(user_id) = user_id else {
+        return Err(refused(&app, SOURCE, "no such channel"));
+    };
+    // The channel's first says only that it is open.
+    if state != "sync" {
+        queue(&app, user_id, SOURCE, &request_id).await?;
+    }
+    count(&app, SOURCE, Outcome::Taken);
+    Ok(StatusCode::NO_CONTENT)
+}
