@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{Citation, Gone, Part, Sink, send};
 use crate::book;
 use crate::db::UserScope;
-use crate::llm;
+use crate::llm::{self, EmbeddingModel};
 use crate::retrieval::routes::source_url;
 use crate::retrieval::{self, Hit, SearchError, SearchRequest, chunk, cite};
 use crate::state::App;
@@ -97,18 +97,31 @@ impl From<sqlx::Error> for Stop {
 }
 
 /// Whether the best of what was found is about the question at all.
-pub async fn is_about(app: &App, question: &str, hits: &[Hit]) -> bool {
-    let sentences = best_sentences(app, question, hits).await;
-    passes(&sentences, hits)
+pub async fn is_about(
+    app: &App,
+    scope: &UserScope,
+    question: &str,
+    hits: &[Hit],
+) -> Result<bool, sqlx::Error> {
+    let model = retrieval::serving_model(app, scope).await?;
+    let sentences = best_sentences(app, &model, question, hits).await;
+    Ok(passes(&model, &sentences, hits))
 }
 
-fn passes(sentences: &[Sentence<'_>], hits: &[Hit]) -> bool {
+/// The floor was measured for one model. Of another's cosines it says little, so there whatever shares
+/// a word with the question is shown.
+fn passes(model: &EmbeddingModel, sentences: &[Sentence<'_>], hits: &[Hit]) -> bool {
     let cosine = sentences
         .iter()
         .map(|sentence| sentence.cosine)
         .fold(0.0, f64::max);
     let matched = hits.iter().map(|hit| hit.matched).fold(0.0, f64::max);
-    matched >= ALL_MATCHED || cosine + MATCHED_SHARE * matched >= ABOUT_FLOOR
+    let enough = if model.is_built_in() {
+        ALL_MATCHED
+    } else {
+        f64::MIN_POSITIVE
+    };
+    matched >= enough || cosine + MATCHED_SHARE * matched >= ABOUT_FLOOR
 }
 
 async fn quotes(app: &App, scope: UserScope, question: &str, sink: &Sink) -> Result<(), Stop> {
@@ -118,8 +131,9 @@ async fn quotes(app: &App, scope: UserScope, question: &str, sink: &Sink) -> Res
         ..SearchRequest::default()
     };
     let hits = retrieval::search(app, &scope, &request).await?;
-    let sentences = best_sentences(app, question, &hits).await;
-    if !passes(&sentences, &hits) {
+    let model = retrieval::serving_model(app, &scope).await?;
+    let sentences = best_sentences(app, &model, question, &hits).await;
+    if !passes(&model, &sentences, &hits) {
         return Ok(send(sink, Part::Text(NOTHING.to_owned())).await?);
     }
     let mut tx = scope.begin(&app.pool).await?;
@@ -176,7 +190,12 @@ fn attribution(hit: &Hit) -> String {
 }
 
 /// Scores sentences by meaning and by the question's words, best first.
-async fn best_sentences<'a>(app: &App, question: &str, hits: &'a [Hit]) -> Vec<Sentence<'a>> {
+async fn best_sentences<'a>(
+    app: &App,
+    model: &EmbeddingModel,
+    question: &str,
+    hits: &'a [Hit],
+) -> Vec<Sentence<'a>> {
     let mut seen = HashSet::new();
     let candidates: Vec<(&Hit, String)> = hits
         .iter()
@@ -193,7 +212,7 @@ async fn best_sentences<'a>(app: &App, question: &str, hits: &'a [Hit]) -> Vec<S
         .collect();
     let mut texts: Vec<String> = candidates.iter().map(|(_, text)| text.clone()).collect();
     texts.push(retrieval::topic_of(question, app.clock.now()));
-    let vectors = llm::embed(app, texts).await.unwrap_or_default();
+    let vectors = llm::embed(app, model, texts).await.unwrap_or_default();
     let asked = words(question);
     let rarity = rarity(&asked, &candidates);
     let question_vector = vectors.last();

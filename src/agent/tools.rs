@@ -39,6 +39,8 @@ enum SearchKind {
     Email,
     Contact,
     Event,
+    Note,
+    Deal,
     Document,
 }
 
@@ -68,8 +70,8 @@ pub(super) fn all() -> Vec<Tool> {
     vec![
         tool::<Search>(
             "search",
-            "Searches the advisor's mail, contacts, calendar and documents by meaning and by words. Returns \
-             passages, each with a ref to cite it by.",
+            "Searches the advisor's mail, contacts, calendar, notes, deals and documents by meaning and by \
+             words. Returns passages, each with a ref to cite it by.",
         ),
         tool::<GetEmail>("get_email", "Reads one mail in full."),
         tool::<GetThread>("get_thread", "Reads the mails of one thread, oldest first."),
@@ -201,6 +203,8 @@ async fn search(
                 SearchKind::Email => Kind::Email,
                 SearchKind::Contact => Kind::Contact,
                 SearchKind::Event => Kind::Event,
+                SearchKind::Note => Kind::Note,
+                SearchKind::Deal => Kind::Deal,
                 SearchKind::Document => Kind::Document,
             })
             .collect(),

@@ -4,24 +4,17 @@
 //! across models; every call is counted. May not know: what a question is about. Prompts live with
 //! those who ask.
 
+mod embedding;
+
 use std::time::Instant;
 
 use futures::StreamExt as _;
 
-use crate::providers::openai::{
-    ChatPiece, ChatRequest, ChatStream, EmbeddingRequest, Message, Tool, Usage,
-};
-use crate::providers::{Error, local};
+use crate::providers::Error;
+use crate::providers::openai::{ChatPiece, ChatRequest, ChatStream, Message, Tool, Usage};
 use crate::state::App;
 
-/// Words of payload in a passage, so that it and its header fit the embedding model's window.
-const WORDS_BUILT_IN: usize = 80;
-const WORDS_SERVER: usize = 180;
-
-/// Texts a call: few enough that progress shows and a shutdown doesn't wait, many enough that a
-/// server's round trip is paid seldom.
-const BATCH_BUILT_IN: usize = 64;
-const BATCH_SERVER: usize = 256;
+pub use embedding::{EmbeddingModel, embed, passage_words};
 
 /// The chat model, when one is configured.
 pub fn chat_model(app: &App) -> Option<&str> {
@@ -87,83 +80,4 @@ fn counted(app: &App, stream: ChatStream, started: Instant) -> ChatStream {
         }
         std::future::ready(item)
     }))
-}
-
-/// Which embedder is in use.
-enum Embedder<'a> {
-    BuiltIn,
-    Server {
-        client: &'a crate::providers::openai::Client,
-        model: &'a str,
-    },
-}
-
-fn embedder(app: &App) -> Embedder<'_> {
-    match (&app.model_server, &app.config.model.embedding) {
-        (Some(client), Some(model)) => Embedder::Server { client, model },
-        _ => Embedder::BuiltIn,
-    }
-}
-
-/// The name under which vectors are stored: model, dimensions, and the version of our preprocessing.
-pub fn embedding_model(app: &App) -> String {
-    const PREPROCESSING: &str = "p1";
-    match embedder(app) {
-        Embedder::BuiltIn => format!("{}/{PREPROCESSING}", local::Embedder::model_name()),
-        Embedder::Server { model, .. } => {
-            let dimensions = app
-                .config
-                .model
-                .embedding_dimensions
-                .map_or_else(|| "own".to_owned(), |length| length.to_string());
-            format!("{model}/{dimensions}/{PREPROCESSING}")
-        }
-    }
-}
-
-/// Whether two cosines of this model can be held against the thresholds that were measured for it.
-pub fn is_built_in_embedder(app: &App) -> bool {
-    matches!(embedder(app), Embedder::BuiltIn)
-}
-
-/// Words of payload that a passage may have.
-pub fn passage_words(app: &App) -> usize {
-    match embedder(app) {
-        Embedder::BuiltIn => WORDS_BUILT_IN,
-        Embedder::Server { .. } => WORDS_SERVER,
-    }
-}
-
-/// Texts that one call of [`embed`] should get.
-pub fn embedding_batch(app: &App) -> usize {
-    match embedder(app) {
-        Embedder::BuiltIn => BATCH_BUILT_IN,
-        Embedder::Server { .. } => BATCH_SERVER,
-    }
-}
-
-/// Unit vectors in the order of the texts, none of which may be blank.
-pub async fn embed(app: &App, texts: Vec<String>) -> Result<Vec<Vec<f32>>, Error> {
-    match embedder(app) {
-        Embedder::BuiltIn => app.local_embedder.embed(texts).await,
-        Embedder::Server { client, model } => {
-            let started = Instant::now();
-            let outcome = client
-                .embed(EmbeddingRequest {
-                    model: model.to_owned(),
-                    texts,
-                    dimensions: app.config.model.embedding_dimensions,
-                })
-                .await;
-            let label = outcome
-                .as_ref()
-                .map_or_else(|error| error.kind.label(), |_| "ok");
-            app.metrics
-                .model_request("embedding", label, started.elapsed());
-            let (vectors, usage) = outcome?;
-            app.metrics
-                .model_tokens(usage.prompt_tokens, usage.completion_tokens);
-            Ok(vectors)
-        }
-    }
 }

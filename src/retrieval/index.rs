@@ -22,7 +22,7 @@ pub struct Searchable {
     pub title: String,
     /// One line in front of every passage: `Email | from | to | date | subject`.
     pub header: String,
-    /// Lower-case addresses.
+    /// Address keys (`book::address_key`) and, of notes and deals, contacts' uids.
     pub participants: Vec<String>,
     /// Words that are searched as they stand, without stemming: names, addresses, tickers.
     pub names: String,
@@ -98,15 +98,23 @@ fn email_segments(source: &Searchable) -> Vec<Range<usize>> {
     segments
 }
 
-/// Stores passages within the import's transaction; those of `updated` sources replace their old ones.
+/// Stores passages within the import's transaction. Those of `updated` sources replace their old
+/// ones: what says the same at the same place stays, with its vector, and only the rest is embedded.
+/// Storing the same again writes nothing.
 pub async fn store_passages(
     tx: &mut Scoped,
     passages: &[Passage],
     updated: &HashSet<Uuid>,
 ) -> Result<(), sqlx::Error> {
-    if !updated.is_empty() {
-        let sources: Vec<_> = updated.iter().copied().collect();
-        store::delete_of_sources(tx, &sources).await?;
-    }
+    let updated: Vec<_> = updated.iter().copied().collect();
+    store::keep_unchanged(tx, passages, &updated).await?;
     store::insert(tx, passages).await
+}
+
+/// Removes the passages of sources that are gone, with their vectors.
+pub async fn forget(tx: &mut Scoped, sources: &[Uuid]) -> Result<(), sqlx::Error> {
+    if sources.is_empty() {
+        return Ok(());
+    }
+    store::delete_of_sources(tx, sources).await
 }

@@ -13,12 +13,16 @@ mod dates;
 mod embed;
 mod index;
 mod question;
+mod refusals;
 pub mod routes;
 mod search;
+mod serving;
 mod store;
+mod vectors;
 
 pub use embed::Embed;
-pub use index::{Passage, Searchable, passages, store_passages};
+pub use index::{Passage, Searchable, forget, passages, store_passages};
 pub use question::topic_of;
 pub use search::{Hit, SearchError, SearchRequest, search};
+pub use serving::{TendIndexes, embed_at_start, serving_model};
 pub use store::{IndexStatus, index_status};

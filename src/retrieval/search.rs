@@ -11,10 +11,11 @@ use pgvector::HalfVector;
 use uuid::Uuid;
 
 use super::question::Question;
+use super::serving::serving_model;
 use super::store::{self, Candidate};
 use crate::book::{self, Kind};
 use crate::db::UserScope;
-use crate::llm;
+use crate::llm::{self, EmbeddingModel};
 use crate::state::App;
 
 /// How much likeness to the question counts against unlikeness to what is chosen already.
@@ -75,9 +76,9 @@ pub async fn search(
 ) -> Result<Vec<Hit>, SearchError> {
     let now = app.clock.now();
     let question = Question::read(&request.query, now);
-    let vector = vector_of(app, &question.topic).await;
+    let (model, vector) = vector_of(app, scope, &question.topic).await?;
     let started = Instant::now();
-    let mut candidates = run(app, scope, request, &question, vector).await?;
+    let mut candidates = run(app, scope, request, &question, (&model, vector)).await?;
     app.metrics.search(started.elapsed());
     if question.period.is_none() {
         prefer_recent(&mut candidates, now);
@@ -88,13 +89,32 @@ pub async fn search(
         .collect())
 }
 
-async fn vector_of(app: &App, topic: &str) -> Option<HalfVector> {
-    match llm::embed(app, vec![topic.to_owned()]).await {
+/// The question's vector by the model that serves; where that one can no longer be asked, by the one in
+/// the settings, which may not have all passages yet.
+async fn vector_of(
+    app: &App,
+    scope: &UserScope,
+    topic: &str,
+) -> Result<(EmbeddingModel, Option<HalfVector>), sqlx::Error> {
+    let configured = EmbeddingModel::configured(app);
+    let serving = serving_model(app, scope).await?;
+    if serving != configured
+        && let Some(vector) = embedded(app, &serving, topic).await
+    {
+        return Ok((serving, Some(vector)));
+    }
+    let vector = embedded(app, &configured, topic).await;
+    Ok((configured, vector))
+}
+
+async fn embedded(app: &App, model: &EmbeddingModel, topic: &str) -> Option<HalfVector> {
+    match llm::embed(app, model, vec![topic.to_owned()]).await {
         Ok(vectors) => vectors
             .first()
             .map(|vector| HalfVector::from_f32_slice(vector)),
         Err(error) => {
-            tracing::warn!(%error, "the question has no embedding; searching by words alone");
+            let model = model.name();
+            tracing::warn!(%error, model, "the question has no embedding by this model");
             None
         }
     }
@@ -105,7 +125,7 @@ async fn run(
     scope: &UserScope,
     request: &SearchRequest,
     question: &Question,
-    vector: Option<HalfVector>,
+    (model, vector): (&EmbeddingModel, Option<HalfVector>),
 ) -> Result<Vec<Candidate>, SearchError> {
     let mut tx = scope.begin(&app.pool).await?;
     let participants = match request.contact_id {
@@ -113,17 +133,13 @@ async fn run(
             let contact = book::find_contact(&mut tx, id)
                 .await?
                 .ok_or(SearchError::NoSuchContact)?;
-            Some(
-                contact
-                    .emails
-                    .iter()
-                    .map(|email| email.to_lowercase())
-                    .collect(),
-            )
+            let mut keys = book::address_keys(&contact.emails);
+            keys.extend(contact.uid);
+            Some(keys)
         }
         None => None,
     };
-    let model = llm::embedding_model(app);
+    let model = model.name();
     let kinds = (!request.kinds.is_empty()).then(|| {
         request
             .kinds

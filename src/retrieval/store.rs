@@ -1,4 +1,5 @@
-//! All SQL over `chunks`, their vectors and the queue of those without; the hybrid search.
+//! SQL over passages: storing them, counting them, and the hybrid search. Making their vectors has a
+//! file of its own (`vectors.rs`).
 
 use chrono::{DateTime, Utc};
 use pgvector::HalfVector;
@@ -25,25 +26,113 @@ pub(super) async fn delete_of_sources(
     .map(drop)
 }
 
-/// Stores passages with their words and queues them for a vector, in one statement.
+/// Passages as columns, for statements over all of them.
+struct Columns<'a> {
+    kinds: Vec<&'static str>,
+    sources: Vec<Uuid>,
+    ordinals: Vec<i32>,
+    threads: Vec<Option<Uuid>>,
+    times: Vec<Option<DateTime<Utc>>>,
+    titles: Vec<&'a str>,
+    headers: Vec<&'a str>,
+    texts: Vec<&'a str>,
+    participants: Vec<String>,
+    names: Vec<&'a str>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(passages: &'a [Passage]) -> Self {
+        Self {
+            kinds: passages.iter().map(|p| p.kind.name()).collect(),
+            sources: passages.iter().map(|p| p.source_id).collect(),
+            ordinals: passages.iter().map(|p| p.ordinal).collect(),
+            threads: passages.iter().map(|p| p.thread_id).collect(),
+            times: passages.iter().map(|p| p.occurred_at).collect(),
+            titles: passages.iter().map(|p| p.title.as_str()).collect(),
+            headers: passages.iter().map(|p| p.header.as_str()).collect(),
+            texts: passages.iter().map(|p| p.text.as_str()).collect(),
+            participants: passages
+                .iter()
+                .map(|p| p.participants.join(SEPARATOR))
+                .collect(),
+            names: passages.iter().map(|p| p.names.as_str()).collect(),
+        }
+    }
+}
+
+/// Of sources that changed: removes what isn't said there any more, and brings up to date, where it
+/// differs, what stands around the text of the rest. What is embedded stays as it is, with its vector.
+pub(super) async fn keep_unchanged(
+    tx: &mut Scoped,
+    passages: &[Passage],
+    updated: &[Uuid],
+) -> Result<(), sqlx::Error> {
+    if updated.is_empty() {
+        return Ok(());
+    }
+    let user_id = tx.user_id();
+    let new = Columns::of(passages);
+    sqlx::query!(
+        r#"
+        with new as materialized (
+            select source_id, ordinal, thread_id, occurred_at, title, header, text,
+                string_to_array(participants, $11) as participants,
+                to_tsvector('english', unaccent(title || ' ' || text)) || to_tsvector('simple', unaccent(names)) as words
+            from unnest($3::uuid[], $4::int[], $5::uuid[], $6::timestamptz[], $7::text[], $8::text[], $9::text[],
+                $10::text[], $12::text[])
+                as given (source_id, ordinal, thread_id, occurred_at, title, header, text, participants, names)
+            where source_id = any($2)
+        ), gone as (
+            delete from chunks
+            where user_id = $1 and source_id = any($2)
+                and not exists (
+                    select from new
+                    where new.source_id = chunks.source_id and new.ordinal = chunks.ordinal
+                        and new.header = chunks.header and new.text = chunks.text
+                )
+        ), kept as (
+            update chunks
+            set title = new.title, thread_id = new.thread_id, occurred_at = new.occurred_at,
+                participants = new.participants, words = new.words
+            from new
+            where chunks.user_id = $1
+                and chunks.source_id = new.source_id and chunks.ordinal = new.ordinal
+                and chunks.header = new.header and chunks.text = new.text
+                and (chunks.title, chunks.thread_id, chunks.occurred_at, chunks.participants, chunks.words)
+                    is distinct from (new.title, new.thread_id, new.occurred_at, new.participants, new.words)
+            returning chunks.id, chunks.occurred_at
+        )
+        update chunk_embeddings
+        set occurred_at = kept.occurred_at
+        from kept
+        where user_id = $1 and chunk_id = kept.id and chunk_embeddings.occurred_at is distinct from kept.occurred_at
+        "#,
+        user_id,
+        updated,
+        &new.sources,
+        &new.ordinals,
+        &new.threads as &[Option<Uuid>],
+        &new.times as &[Option<DateTime<Utc>>],
+        &new.titles as &[&str],
+        &new.headers as &[&str],
+        &new.texts as &[&str],
+        &new.participants,
+        SEPARATOR,
+        &new.names as &[&str],
+    )
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
+/// Stores those passages whose place is free, with their words, and queues them for a vector, in one
+/// statement.
 pub(super) async fn insert(tx: &mut Scoped, passages: &[Passage]) -> Result<(), sqlx::Error> {
     if passages.is_empty() {
         return Ok(());
     }
     let user_id = tx.user_id();
-    let kinds: Vec<_> = passages.iter().map(|p| p.kind.name()).collect();
-    let sources: Vec<_> = passages.iter().map(|p| p.source_id).collect();
-    let ordinals: Vec<_> = passages.iter().map(|p| p.ordinal).collect();
-    let threads: Vec<_> = passages.iter().map(|p| p.thread_id).collect();
-    let times: Vec<_> = passages.iter().map(|p| p.occurred_at).collect();
-    let titles: Vec<_> = passages.iter().map(|p| p.title.as_str()).collect();
-    let headers: Vec<_> = passages.iter().map(|p| p.header.as_str()).collect();
-    let texts: Vec<_> = passages.iter().map(|p| p.text.as_str()).collect();
-    let participants: Vec<_> = passages
-        .iter()
-        .map(|p| p.participants.join(SEPARATOR))
-        .collect();
-    let names: Vec<_> = passages.iter().map(|p| p.names.as_str()).collect();
+    let new = Columns::of(passages);
     sqlx::query!(
         r#"
         with stored as (
@@ -55,121 +144,27 @@ pub(super) async fn insert(tx: &mut Scoped, passages: &[Passage]) -> Result<(), 
             from unnest($2::text[], $3::uuid[], $4::int[], $5::uuid[], $6::timestamptz[], $7::text[], $8::text[],
                 $9::text[], $10::text[], $11::text[])
                 as new (kind, source_id, ordinal, thread_id, occurred_at, title, header, text, participants, names)
+            where not exists (
+                select from chunks
+                where user_id = $1 and chunks.source_id = new.source_id and chunks.ordinal = new.ordinal
+            )
             on conflict on constraint chunks_place_key do nothing
             returning id
         )
         insert into chunks_to_embed (chunk_id, user_id) select id, $1 from stored
         "#,
         user_id,
-        &kinds as &[&str],
-        &sources,
-        &ordinals,
-        &threads as &[Option<Uuid>],
-        &times as &[Option<DateTime<Utc>>],
-        &titles as &[&str],
-        &headers as &[&str],
-        &texts as &[&str],
-        &participants,
-        &names as &[&str],
+        &new.kinds as &[&str],
+        &new.sources,
+        &new.ordinals,
+        &new.threads as &[Option<Uuid>],
+        &new.times as &[Option<DateTime<Utc>>],
+        &new.titles as &[&str],
+        &new.headers as &[&str],
+        &new.texts as &[&str],
+        &new.participants,
+        &new.names as &[&str],
         SEPARATOR,
-    )
-    .execute(&mut **tx)
-    .await
-    .map(drop)
-}
-
-/// The id of an embedding model, made at its first use.
-pub(super) async fn model_id(tx: &mut Scoped, name: &str) -> Result<i16, sqlx::Error> {
-    let found = find_model_id(tx, name).await?;
-    if let Some(id) = found {
-        return Ok(id);
-    }
-    sqlx::query!(
-        "insert into embedding_models (name) values ($1) on conflict do nothing",
-        name
-    )
-    .execute(&mut **tx)
-    .await?;
-    find_model_id(tx, name)
-        .await?
-        .ok_or(sqlx::Error::RowNotFound)
-}
-
-async fn find_model_id(tx: &mut Scoped, name: &str) -> Result<Option<i16>, sqlx::Error> {
-    sqlx::query_scalar!("select id from embedding_models where name = $1", name)
-        .fetch_optional(&mut **tx)
-        .await
-}
-
-/// Queues the passages that have no vector of this model: after a change of model, all of them.
-pub(super) async fn queue_missing(tx: &mut Scoped, model_id: i16) -> Result<u64, sqlx::Error> {
-    let user_id = tx.user_id();
-    sqlx::query!(
-        "insert into chunks_to_embed (chunk_id, user_id)
-        select id, $1 from chunks
-        where user_id = $1
-            and not exists (
-                select from chunk_embeddings
-                where user_id = $1 and model_id = $2 and chunk_id = chunks.id
-            )
-        on conflict do nothing",
-        user_id,
-        model_id,
-    )
-    .execute(&mut **tx)
-    .await
-    .map(|outcome| outcome.rows_affected())
-}
-
-pub(super) struct Waiting {
-    pub id: i64,
-    pub text: String,
-}
-
-/// The newest passages first: what came last is asked for first.
-pub(super) async fn next_to_embed(
-    tx: &mut Scoped,
-    limit: i64,
-) -> Result<Vec<Waiting>, sqlx::Error> {
-    let user_id = tx.user_id();
-    sqlx::query_as!(
-        Waiting,
-        r#"
-        select chunks.id, header || E'\n' || text as "text!"
-        from (
-            select chunk_id from chunks_to_embed where user_id = $1 order by chunk_id desc limit $2
-        ) as next
-        join chunks on chunks.id = next.chunk_id
-        where chunks.user_id = $1
-        "#,
-        user_id,
-        limit,
-    )
-    .fetch_all(&mut **tx)
-    .await
-}
-
-/// Stores vectors and takes their passages off the queue. A passage deleted meanwhile is skipped.
-pub(super) async fn store_vectors(
-    tx: &mut Scoped,
-    model_id: i16,
-    ids: &[i64],
-    vectors: &[HalfVector],
-) -> Result<(), sqlx::Error> {
-    let user_id = tx.user_id();
-    sqlx::query!(
-        "with done as (
-            delete from chunks_to_embed where user_id = $1 and chunk_id = any($3)
-        )
-        insert into chunk_embeddings (user_id, model_id, chunk_id, kind, occurred_at, embedding)
-        select $1, $2, chunks.id, chunks.kind, chunks.occurred_at, new.embedding
-        from unnest($3::bigint[], $4::halfvec[]) as new (id, embedding)
-        join chunks on chunks.id = new.id and chunks.user_id = $1
-        on conflict (user_id, model_id, chunk_id) do update set embedding = excluded.embedding",
-        user_id,
-        model_id,
-        ids,
-        vectors as &[HalfVector],
     )
     .execute(&mut **tx)
     .await
@@ -233,11 +228,12 @@ pub(super) struct Query<'a> {
     pub names: &'a [String],
     /// Of the topic.
     pub vector: Option<HalfVector>,
+    /// Whose vectors it is compared with; only those of its own length.
     pub model: &'a str,
     pub kinds: Option<Vec<String>>,
     pub after: Option<DateTime<Utc>>,
     pub before: Option<DateTime<Utc>>,
-    /// Only passages with one of these addresses among their participants.
+    /// Only passages with one of these among their participants: address keys, and a contact's uid.
     pub participants: Option<Vec<String>>,
     /// Only passages of this source, beside those of `participants`.
     pub source_id: Option<Uuid>,
@@ -332,7 +328,9 @@ pub(super) async fn search(
             select chunk_id as id, occurred_at, embedding <#> $4::halfvec as distance
             from chunk_embeddings, nobody_named
             where user_id = $1
-                and model_id = (select id from embedding_models where name = $5)
+                and model_id = (
+                    select id from embedding_models where name = $5 and dimensions = vector_dims($4::halfvec)
+                )
                 and $4::halfvec is not null
                 and ($6::text[] is null or kind = any($6))
                 and ($7::timestamptz is null or occurred_at >= $7)
@@ -380,7 +378,9 @@ pub(super) async fn search(
         left join lateral (
             select embedding from chunk_embeddings
             where user_id = $1 and chunk_id = chunks.id
-                and model_id = (select id from embedding_models where name = $5)
+                and model_id = (
+                    select id from embedding_models where name = $5 and dimensions = vector_dims($4::halfvec)
+                )
         ) as vector on true
         where chunks.user_id = $1
         order by fused.score desc, chunks.id
