@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Database;
 use crate::http::{middleware, server};
-use crate::identity::connections;
+use crate::identity::{connections, settings};
 use crate::live::Live;
 use crate::providers::google::Google;
 use crate::providers::hubspot::HubSpot;
@@ -33,7 +33,9 @@ use crate::secret::{self, Keyring};
 use crate::state::App;
 use crate::tasks::{Keep, Queue, Registry, Tasks, TidyTasks, Worker, WorkerSettings};
 use crate::telemetry::Metrics;
-use crate::{book, chat, demo_clock, identity, ingest, live, operations, page, retrieval, tasks};
+use crate::{
+    book, chat, demo_clock, identity, ingest, live, operations, page, retrieval, tasks, webhooks,
+};
 
 /// Until a reply begins, uploads and whole answers apart.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -61,6 +63,7 @@ fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(tasks::routes::router())
         .merge(live::routes::router())
         .merge(book::routes::router())
+        .merge(webhooks::router())
         .merge(retrieval::routes::router())
         .merge(ingest::routes::router())
         .merge(chat::routes::router())
@@ -87,10 +90,18 @@ fn handlers() -> Registry<App> {
         .with::<ingest::SyncGmail>()
         .with::<ingest::SyncCalendar>()
         .with::<ingest::SyncContacts>()
+        .with::<ingest::SyncNotes>()
+        .with::<ingest::SyncDeals>()
+        .with::<webhooks::Told>()
+        .with::<connections::KeepWatches>()
+        .with::<settings::ScopeChanged>()
         .with::<retrieval::Embed>()
         .routine::<TidyTasks>()
+        .routine::<ingest::LookForChanges>()
         .routine::<connections::RevokeOwed>()
         .routine::<connections::Reseal>()
+        .routine::<connections::RenewWatches>()
+        .routine::<retrieval::TendIndexes>()
 }
 
 /// What a process is for.
@@ -250,6 +261,7 @@ pub async fn start(config: Config, listener: TcpListener, role: Role) -> anyhow:
     app.background.spawn(demo_clock::listen(app.clone()));
     app.background
         .spawn(connections::reseal_at_start(app.clone()));
+    app.background.spawn(retrieval::embed_at_start(app.clone()));
     let close = CancellationToken::new();
     let parts = TaskTracker::new();
     parts.spawn(server::serve(listener, router, close.clone()));

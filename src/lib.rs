@@ -28,6 +28,8 @@ pub mod effects;
 
 pub mod book;
 
+pub mod webhooks;
+
 pub mod retrieval;
 
 pub mod ingest;

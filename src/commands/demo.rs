@@ -21,13 +21,18 @@ use crate::demo::cards::When;
 use crate::demo::{self, Book};
 use crate::identity;
 use crate::ingest;
-use crate::simulator::google::Delivery;
+use crate::simulator::google::{Delivery, PushSettings};
 use crate::simulator::{Simulator, World};
 
 /// HubSpot's account of the demo's firm, and the advisor's user in it.
 const PORTAL: u64 = 4242;
 const MEMBER: u64 = 9001;
 const SECOND_ADVISOR: &str = "sam@second-advisory.example";
+
+/// How the simulated Gmail tells of new mail.
+const TOPIC: &str = "projects/simulator/topics/gmail";
+const AUDIENCE: &str = "https://paraplanner.example/push";
+const SERVICE_ACCOUNT: &str = "push@simulator.iam.gserviceaccount.com";
 
 /// Where the simulated providers will answer.
 pub struct Providers(TcpListener);
@@ -40,6 +45,13 @@ impl Providers {
         let url = Url::parse(&format!("http://{}", listener.local_addr()?))?;
         for (name, value) in Simulator::settings_at(&url) {
             source.set(name, &value);
+        }
+        for (name, value) in [
+            ("GMAIL_PUBSUB_TOPIC", TOPIC),
+            ("GMAIL_PUSH_AUDIENCE", AUDIENCE),
+            ("GMAIL_PUSH_SERVICE_ACCOUNT", SERVICE_ACCOUNT),
+        ] {
+            source.set(name, value);
         }
         source.set("DEMO_MODE", "true");
         source.set("DEMO_CONTROLS", "true");
@@ -59,6 +71,16 @@ pub async fn run(config: Config, providers: Providers) -> anyhow::Result<ExitCod
     let today = app.clock.now().date_naive();
     let book = tokio::task::spawn_blocking(move || ingest::demo_book(today)).await?;
     fill(simulator.world(), &book)?;
+    let endpoint = format!(
+        "http://127.0.0.1:{}/api/webhooks/gmail",
+        running.address.port()
+    );
+    simulator.world().google().push_to(PushSettings {
+        topic: Some(TOPIC.to_owned()),
+        audience: Some(AUDIENCE.to_owned()),
+        service_account: SERVICE_ACCOUNT.to_owned(),
+        ..PushSettings::to(Url::parse(&endpoint)?)
+    });
     // A closed standard output is no reason not to serve.
     let origin = simulator.world().url().as_str().trim_end_matches('/');
     let _ = writeln!(std::io::stdout(), "simulated providers on {origin}");

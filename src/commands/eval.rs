@@ -50,7 +50,7 @@ pub async fn run(mut config: Config, clients: usize, json: bool) -> anyhow::Resu
         let hits = retrieval::search(&app, &scope, &request).await?;
         answers.push(Answer {
             question: question.id.clone(),
-            refused: !agent::is_about(&app, &question.text, &hits).await,
+            refused: !agent::is_about(&app, &scope, &question.text, &hits).await?,
             ranked: hits
                 .iter()
                 .filter_map(|hit| keys.get(&hit.source_id).cloned())

@@ -1,14 +1,21 @@
-//! What every import does with what it read: convert, chunk, store, all of a batch at once.
+//! What every import does with what it read: convert, chunk, store, all of a batch at once. Notes and
+//! deals, which name their people by uid, have a file of their own.
+
+mod records;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::files::{CalendarEvent, Contact, Document, Email, Item, Mailbox};
-use crate::book::{self, Kind, NewContact, NewDocument, NewEmail, NewEvent, Person, Stored};
+use crate::book::{
+    self, Kind, NewContact, NewDeal, NewDocument, NewEmail, NewEvent, NewNote, Origin, Person,
+    Stored,
+};
 use crate::db::Scoped;
 use crate::ids;
 use crate::llm;
@@ -27,6 +34,10 @@ pub struct Batch {
     contacts: Vec<NewContact>,
     events: Vec<NewEvent>,
     documents: Vec<NewDocument>,
+    notes: Vec<NewNote>,
+    deals: Vec<NewDeal>,
+    /// Of each item in the order that they came.
+    keys: Vec<[u8; 32]>,
     /// By the id that each item came with.
     passages: HashMap<Uuid, Vec<Passage>>,
 }
@@ -50,6 +61,8 @@ impl Batch {
                 Item::Contact(contact) => batch.contact(*contact),
                 Item::Event(event) => batch.event(*event),
                 Item::Document(document) => batch.document(*document, file_name),
+                Item::Note(note) => batch.note(*note),
+                Item::Deal(deal) => batch.deal(*deal),
             });
         }
         for passage in retrieval::passages(&sources, llm::passage_words(app)) {
@@ -62,20 +75,30 @@ impl Batch {
         batch
     }
 
-    fn len(&self) -> u64 {
-        (self.emails.len() + self.contacts.len() + self.events.len() + self.documents.len()) as u64
+    /// Under which key each item is stored, in the order that they came.
+    pub fn keys(&self) -> &[[u8; 32]] {
+        &self.keys
     }
 
     /// Stores the batch within the caller's transaction: the items, and the passages of those that
     /// are new or changed.
-    pub async fn store(mut self, tx: &mut Scoped, app: &App) -> Result<Counts, sqlx::Error> {
+    pub async fn store(
+        mut self,
+        tx: &mut Scoped,
+        app: &App,
+        origin: Origin,
+    ) -> Result<Counts, sqlx::Error> {
         let now = app.clock.now();
-        let all = self.len();
+        let all = self.keys.len() as u64;
+        let contacts = book::upsert_contacts(tx, &self.contacts, origin, now).await?;
+        self.introduce(tx).await?;
         let kinds = [
-            book::upsert_emails(tx, &self.emails, now).await?,
-            book::upsert_contacts(tx, &self.contacts, now).await?,
-            book::upsert_events(tx, &self.events, now).await?,
+            contacts,
+            book::upsert_emails(tx, &self.emails, origin, now).await?,
+            book::upsert_events(tx, &self.events, origin, now).await?,
             book::upsert_documents(tx, &self.documents, now).await?,
+            book::upsert_notes(tx, &self.notes, now).await?,
+            book::upsert_deals(tx, &self.deals, now).await?,
         ];
         let mut imported = 0;
         for stored in kinds {
@@ -156,15 +179,15 @@ impl Batch {
                 "Email",
                 &new.sender.as_ref().map_or_else(String::new, short),
                 &new.to.first().map_or_else(String::new, short),
-                &new.sent_at
-                    .map_or_else(String::new, |at| at.format("%-d %B %Y").to_string()),
+                &day(new.sent_at),
                 &new.subject,
             ]),
-            participants: new.participants(),
+            participants: book::address_keys(&new.participants()),
             names: names.join(" "),
             text: new.text.clone(),
             attached_at,
         };
+        self.keys.push(new.dedupe_key());
         self.emails.push(new);
         searchable
     }
@@ -172,6 +195,7 @@ impl Batch {
     fn contact(&mut self, contact: Contact) -> Searchable {
         let new = NewContact {
             id: ids::next(),
+            key: contact.key,
             uid: contact.uid,
             name: contact.name,
             emails: contact.emails,
@@ -196,15 +220,12 @@ impl Batch {
             occurred_at: None,
             header: header(&["Contact", &title]),
             title,
-            participants: new
-                .emails
-                .iter()
-                .map(|email| email.to_lowercase())
-                .collect(),
+            participants: book::address_keys(&new.emails),
             names: format!("{} {}", new.name, new.emails.join(" ")),
             text: new.text(),
             attached_at: 0,
         };
+        self.keys.push(new.dedupe_key());
         self.contacts.push(new);
         searchable
     }
@@ -212,6 +233,7 @@ impl Batch {
     fn event(&mut self, event: CalendarEvent) -> Searchable {
         let new = NewEvent {
             id: ids::next(),
+            key: event.key,
             uid: event.uid,
             recurrence_id: event.recurrence_id,
             title: event.title,
@@ -247,18 +269,14 @@ impl Batch {
             source_id: new.id,
             thread_id: None,
             occurred_at: new.starts_at,
-            header: header(&[
-                "Event",
-                &title,
-                &new.starts_at
-                    .map_or_else(String::new, |at| at.format("%-d %B %Y").to_string()),
-            ]),
+            header: header(&["Event", &title, &day(new.starts_at)]),
             title,
-            participants: new.participants(),
+            participants: book::address_keys(&new.participants()),
             names: names.join(" "),
             text: new.text(),
             attached_at: 0,
         };
+        self.keys.push(new.dedupe_key());
         self.events.push(new);
         searchable
     }
@@ -282,9 +300,14 @@ impl Batch {
             text: new.text.clone(),
             attached_at: 0,
         };
+        self.keys.push(new.dedupe_key());
         self.documents.push(new);
         searchable
     }
+}
+
+fn day(at: Option<DateTime<Utc>>) -> String {
+    at.map_or_else(String::new, |at| at.format("%-d %B %Y").to_string())
 }
 
 fn person(mailbox: Mailbox) -> Person {

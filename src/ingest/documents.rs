@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::batch::{Batch, Counts, MAX_BYTES, MAX_ITEMS};
 use super::files::{self, Item, Located, Resume};
 use super::store::{self, Upload};
+use crate::book::Origin;
 use crate::db::UserScope;
 use crate::live::Topic;
 use crate::retrieval::Embed;
@@ -169,7 +170,8 @@ fn size_of(item: &Item) -> usize {
     match item {
         Item::Email(email) => email.text.len() + email.html.as_ref().map_or(0, String::len),
         Item::Document(document) => document.text.len(),
-        Item::Contact(_) | Item::Event(_) => 1024,
+        Item::Note(note) => note.text.len(),
+        Item::Contact(_) | Item::Event(_) | Item::Deal(_) => 1024,
     }
 }
 
@@ -192,7 +194,7 @@ async fn store_batch(
 
     let mut tx = context.scope.begin(&app.pool).await.or_retry()?;
     context.hold(&mut tx).await?;
-    let counts: Counts = batch.store(&mut tx, &app).await.or_retry()?;
+    let counts: Counts = batch.store(&mut tx, &app, Origin::File).await.or_retry()?;
     let resume = i64::try_from(gathered.next_offset).or_fail()?;
     store::advance(
         &mut tx,

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::batch::Batch;
 use super::documents::{Gathered, read_in_background};
 use super::files::Resume;
+use crate::book::Origin;
 use crate::db::UserScope;
 use crate::retrieval::Embed;
 use crate::state::App;
@@ -74,7 +75,7 @@ async fn store(
         tokio::task::spawn_blocking(move || Batch::prepare(gathered.items, &file_name, &preparing))
             .await?;
     let mut tx = scope.begin(&app.pool).await?;
-    let counts = batch.store(&mut tx, app).await?;
+    let counts = batch.store(&mut tx, app, Origin::File).await?;
     if counts.imported > 0 {
         let once = Enqueue {
             unique_key: Some("embed".to_owned()),

@@ -242,23 +242,33 @@ async fn queue(
 /// How far the import of one source is.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct SourceStatus {
-    /// `documents`; `gmail`, `calendar` and `hubspot_contacts` when they are connected.
+    /// `documents`; `gmail`, `calendar`, `hubspot_contacts`, `hubspot_notes` and `hubspot_deals` when
+    /// they are connected.
     pub source: &'static str,
     /// `idle`, `running`, `needs_reauth` or `failing`.
     pub state: &'static str,
-    /// Items that were read in this walk; of `documents`, passages that are searchable by words and by
-    /// meaning, whatever source they are of.
+    /// Items that are stored; of `documents`, passages that are searchable by words and by meaning,
+    /// whatever source they are of.
     pub done: i64,
-    /// Items, or passages, in all; an estimate while a walk is under way.
+    /// Items, or passages, in all; an estimate while everything is read.
     pub total: i64,
+    /// The provider's changes up to then are stored.
     pub last_synced_at: Option<DateTime<Utc>>,
     pub newest_item_at: Option<DateTime<Utc>>,
+    /// How long ago that was: what happened since may be missing here.
     pub lag_seconds: Option<i64>,
+    /// The provider notifies until then; without it, it is looked at every minute.
     pub watch_expires_at: Option<DateTime<Utc>>,
+    /// When all that there is was last compared with what is stored.
     pub last_reconciled_at: Option<DateTime<Utc>>,
+    /// Items that such comparisons found missing, changed or gone.
     pub gaps_repaired: i64,
     /// Why it fails, or why it is off.
     pub error: Option<String>,
+    /// Items that can't be read. They stop no others, and are tried again every day.
+    pub unreadable: i64,
+    /// Some of them.
+    pub unreadable_items: Vec<sync::Unreadable>,
     /// Bytes of uploads that are still to be read.
     pub bytes_left: i64,
 }
@@ -307,9 +317,11 @@ async fn status(
         last_reconciled_at: None,
         gaps_repaired: 0,
         error,
+        unreadable: 0,
+        unreadable_items: Vec::new(),
         bytes_left: store::bytes_under_way(&mut tx).await?,
     };
-    let connected = sync::routes::status(&mut tx).await?;
+    let connected = sync::routes::status(&app, &mut tx).await?;
     let items = std::iter::once(documents).chain(connected).collect();
     Ok(Json(Status { items }))
 }

@@ -11,6 +11,9 @@ const MAX_TEXT: usize = 64 << 10;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contact {
+    /// The key under which the book has it, where that isn't what follows from its content: a
+    /// provider's record keeps its row when its address changes. No file knows one.
+    pub key: Option<[u8; 32]>,
     pub uid: Option<String>,
     pub name: String,
     /// Domains in lower case.

@@ -33,6 +33,8 @@ const MAX_ATTENDEES: usize = 2000;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CalendarEvent {
+    /// As a contact's.
+    pub key: Option<[u8; 32]>,
     /// Made from the content where the file has none.
     pub uid: String,
     /// Which occurrence of a series this replaces: its instant, or its date.
@@ -259,6 +261,7 @@ fn event(bytes: &[u8], zones: &HashMap<String, Tz>) -> Result<CalendarEvent, Str
         uid = synthetic_uid(start.as_ref(), &title, &location, &description);
     }
     Ok(CalendarEvent {
+        key: None,
         uid,
         recurrence_id,
         organiser: found

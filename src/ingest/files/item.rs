@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::{CalendarEvent, Contact, Document, Email};
+use super::{CalendarEvent, Contact, Deal, Document, Email, Note};
 
 /// Boxed, since a mail is many times the size of a pointer and travels through iterators.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +15,8 @@ pub enum Item {
     Contact(Box<Contact>),
     Event(Box<CalendarEvent>),
     Document(Box<Document>),
+    Note(Box<Note>),
+    Deal(Box<Deal>),
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -27,6 +27,7 @@ mod lines;
 mod mail;
 mod mbox;
 mod pdf;
+mod record;
 mod vcf;
 
 use std::io::{self, Read};
@@ -37,6 +38,7 @@ pub use document::Document;
 pub use ics::{Attendee, CalendarEvent};
 pub use item::{Item, Located, Position, Resume, Unit, Unreadable};
 pub use mail::{Email, Mailbox, parse_mail};
+pub use record::{Deal, Note};
 
 use kind::Kind;
 

@@ -1,77 +1,78 @@
-//! The user's own calendar: the last two years and the next.
+//! The user's own calendar: the last two years and the next, series as their single events.
+
+use std::sync::Arc;
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Read, Source, Walk, ended};
+use super::feed::{Entry, Page, Walk, What};
+use super::gmail::nameless;
+use crate::db::UserScope;
 use crate::html;
 use crate::identity::connections::{Grant, Provider};
 use crate::ingest::files::{Attendee, CalendarEvent, Item, Mailbox};
-use crate::providers::google::calendar::{Event, Guest, Listing, PRIMARY, When};
+use crate::providers::Error;
+use crate::providers::google::Google;
+use crate::providers::google::calendar::{Event, Events, Guest, Listing, PRIMARY, When};
 use crate::state::App;
-use crate::tasks::{Context, Failure, Handler, OrFailure as _, Payload};
 
 const BACK: TimeDelta = TimeDelta::days(730);
 const AHEAD: TimeDelta = TimeDelta::days(365);
 
-/// "Read this user's calendar."
-#[derive(Debug, Serialize, Deserialize)]
-pub struct SyncCalendar {}
-
-impl Payload for SyncCalendar {
-    const KIND: &'static str = "sync_calendar";
+/// From and until when a walk that began then lists. Whole days: a walk that goes on later must ask
+/// with the same bounds as it began.
+pub(super) fn window(started_at: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
+    let day = started_at.date_naive().and_time(NaiveTime::MIN).and_utc();
+    (day - BACK, day + AHEAD)
 }
 
-impl Handler<App> for SyncCalendar {
-    async fn run(self, context: Context<App>) -> Result<Value, Failure> {
-        ended(walk(&context).await)
+/// A user's calendar.
+pub(super) struct Diary {
+    google: Arc<Google>,
+    pub grant: Grant,
+}
+
+impl Diary {
+    pub fn new(app: &App, google: Arc<Google>, scope: UserScope) -> Self {
+        Self {
+            google,
+            grant: Grant::new(app, scope, Provider::Google),
+        }
+    }
+
+    async fn page(&self, listing: &Listing, page: Option<&str>) -> Result<Page, Error> {
+        let calendar = &self.google.calendar;
+        let events = calendar.list(&self.grant, PRIMARY, listing, page).await?;
+        Ok(entries(events))
+    }
+
+    pub async fn list(&self, walk: Walk, page: Option<&str>) -> Result<Page, Error> {
+        let (from, until) = window(walk.started_at);
+        self.page(&Listing::Window { from, until }, page).await
+    }
+
+    pub async fn changed(&self, cursor: &str, page: Option<&str>) -> Result<Page, Error> {
+        let listing = Listing::Since {
+            sync_token: cursor.to_owned(),
+        };
+        self.page(&listing, page).await
     }
 }
 
-async fn walk(context: &Context<App>) -> Result<Value, Failure> {
-    let app = &context.app;
-    let google = app
-        .google
-        .as_ref()
-        .ok_or_else(|| anyhow::anyhow!("Google isn't configured"))
-        .or_fail()?;
-    let grant = Grant::new(app, context.scope, Provider::Google);
-    // Whole days: a walk that goes on later must ask with the same bounds as it began.
-    let today = app
-        .clock
-        .now()
-        .date_naive()
-        .and_time(NaiveTime::MIN)
-        .and_utc();
-    let window = Listing::Window {
-        from: today - BACK,
-        until: today + AHEAD,
-    };
-    let mut walk = Walk::begin(context, Source::Calendar, None).await?;
-    loop {
-        let events = google
-            .calendar
-            .list(&grant, PRIMARY, &window, walk.page.as_deref())
-            .await;
-        let events = walk.or_restart(events).await?;
-        let events = grant.or_wait(context, events).await?;
-        let zone = events.time_zone;
-        let items = events
-            .page
-            .items
-            .into_iter()
-            .filter(|event| !event.is_cancelled())
-            .map(|event| Item::Event(Box::new(converted(event, zone.as_deref()))))
-            .collect();
-        let read = Read {
-            items,
-            unreadable: events.page.unreadable.len(),
-            next: events.page.next,
+fn entries(events: Events) -> Page {
+    let zone = events.time_zone;
+    let read = events.page.items.into_iter().map(|event| {
+        let (id, at) = (event.id.clone(), event.updated);
+        let what = if event.is_cancelled() {
+            What::Gone
+        } else {
+            What::Item(Item::Event(Box::new(converted(event, zone.as_deref()))))
         };
-        if !walk.store(read).await? {
-            return Ok(walk.result());
-        }
+        Entry::new(id, at, what)
+    });
+    Page {
+        entries: read.chain(nameless(events.page.unreadable)).collect(),
+        cursor: events.sync_token,
+        next: events.page.next,
     }
 }
 
@@ -88,6 +89,7 @@ fn converted(event: Event, zone: Option<&str>) -> CalendarEvent {
     let start = event.start.as_ref();
     let which = event.original_start_time.as_ref().and_then(instant);
     CalendarEvent {
+        key: None,
         recurrence_id: which.map(|at| at.to_rfc3339()),
         title: event.summary.unwrap_or_default(),
         description: plain(event.description.unwrap_or_default()),

@@ -1,105 +1,197 @@
-//! Mail: newest first, so that questions work after the first page.
+//! Mail: newest first, so that questions work after the first page; drafts, spam and trash aren't
+//! anybody's word. A mail never changes, so one that is known is never fetched again.
 
-use futures::{Stream, StreamExt as _};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::{Read, Source, Walk, ended};
+use futures::StreamExt as _;
+use tokio::sync::OnceCell;
+
+use super::feed::{Begun, Entry, Page, Walk, What, Why};
+use super::scope::Exclusions;
+use crate::db::UserScope;
 use crate::identity::connections::{Grant, Provider};
 use crate::ingest::files::{Item, parse_mail};
-use crate::providers::google::gmail::{Format, Message};
-use crate::providers::wire::Page;
+use crate::providers::google::Google;
+use crate::providers::google::gmail::{Change, Format, Message, Search};
 use crate::providers::{Error, Kind};
 use crate::state::App;
-use crate::tasks::{Context, Failure, Handler, OrFailure as _, Payload};
 
-/// Drafts aren't the advisor's word yet; spam and trash the listing leaves out by itself.
-const QUERY: &str = "-in:drafts -in:chats";
+/// Spam and trash the listing leaves out by itself.
+pub(super) const QUERY: &str = "-in:drafts -in:chats";
+/// Of a listing of which each message is fetched: a user's quota reads so many in half a minute, after
+/// which they can be found.
+const MAIL_PAGE: u32 = 100;
+/// Of a listing of which most are known.
+pub(super) const ID_PAGE: u32 = 500;
+const NEVER: [&str; 4] = ["DRAFT", "SPAM", "TRASH", "CHAT"];
 
-/// "Read this user's mailbox."
-#[derive(Debug, Serialize, Deserialize)]
-pub struct SyncGmail {}
-
-impl Payload for SyncGmail {
-    const KIND: &'static str = "sync_gmail";
+/// A user's mailbox.
+pub(super) struct Mailbox {
+    app: App,
+    google: Arc<Google>,
+    scope: UserScope,
+    pub grant: Grant,
+    exclusions: OnceCell<Exclusions>,
 }
 
-impl Handler<App> for SyncGmail {
-    async fn run(self, context: Context<App>) -> Result<Value, Failure> {
-        ended(walk(&context).await)
-    }
-}
-
-async fn walk(context: &Context<App>) -> Result<Value, Failure> {
-    let app = &context.app;
-    let google = app
-        .google
-        .as_ref()
-        .ok_or_else(|| anyhow::anyhow!("Google isn't configured"))
-        .or_fail()?;
-    let grant = Grant::new(app, context.scope, Provider::Google);
-    let profile = google.gmail.profile(&grant).await;
-    let profile = grant.or_wait(context, profile).await?;
-    let mut walk = Walk::begin(context, Source::Gmail, profile.messages_total).await?;
-    loop {
-        let page = google.gmail.list(&grant, QUERY, walk.page.as_deref()).await;
-        let page = walk.or_restart(page).await?;
-        let page = grant.or_wait(context, page).await?;
-        let ids: Vec<String> = page.items.iter().map(|item| item.id.clone()).collect();
-        let found = google.gmail.messages(&grant, &ids, Format::Raw);
-        let read = grant.or_wait(context, read(&page, found).await).await?;
-        if !walk.store(read).await? {
-            return Ok(walk.result());
+impl Mailbox {
+    pub fn new(app: &App, google: Arc<Google>, scope: UserScope) -> Self {
+        Self {
+            app: app.clone(),
+            google,
+            scope,
+            grant: Grant::new(app, scope, Provider::Google),
+            exclusions: OnceCell::new(),
         }
     }
-}
 
-/// Parses what comes, as it comes: nothing but its text is kept. A message that is gone by now is
-/// nothing. One that can't be had while others can is counted, and had with the next reading; when
-/// none of a page can be had, the page comes again.
-async fn read<P>(
-    page: &Page<P>,
-    found: impl Stream<Item = (String, Result<Message, Error>)>,
-) -> Result<Read, Error> {
-    let mut read = Read {
-        unreadable: page.unreadable.len(),
-        next: page.next.clone(),
-        ..Read::default()
-    };
-    let mut away = None;
-    let mut found = std::pin::pin!(found);
-    while let Some((id, outcome)) = found.next().await {
-        match outcome {
-            Ok(message) if message.labels.iter().any(|label| label == "DRAFT") => {}
-            Ok(message) => match parsed(&message) {
-                Ok(item) => read.items.push(item),
-                Err(reason) => {
-                    tracing::info!(id, reason, "a message of Gmail can't be read");
-                    read.unreadable += 1;
+    /// Loaded when the first message is judged: most looks find none.
+    async fn exclusions(&self) -> Result<&Exclusions, Error> {
+        self.exclusions
+            .get_or_try_init(|| Exclusions::load(&self.app, self.scope, Some(&self.grant)))
+            .await
+    }
+
+    /// Of what changed, each message once, as it is now.
+    async fn judged(&self, changes: Vec<Change>) -> Result<Vec<Entry>, Error> {
+        let mut order = Vec::new();
+        let mut latest: HashMap<String, What> = HashMap::new();
+        for change in changes {
+            let (id, what) = match change {
+                Change::Deleted(message) => (message.id, What::Gone),
+                Change::Added(message) | Change::Labelled(message) => {
+                    let what = if is_never(&message.labels) {
+                        What::Gone
+                    } else if let Some(part) = self.exclusions().await?.of_labels(&message.labels) {
+                        What::Excluded(part)
+                    } else {
+                        What::Named
+                    };
+                    (message.id, what)
                 }
-            },
-            Err(error) if error.kind == Kind::NotFound => {}
-            Err(error) if matches!(error.kind, Kind::Unauthorized | Kind::RateLimited { .. }) => {
-                return Err(error);
+            };
+            if !latest.contains_key(&id) {
+                order.push(id.clone());
             }
-            Err(error) if error.kind.is_passing() => {
-                tracing::info!(id, %error, "a message of Gmail can't be had now");
-                away = Some(error);
-                read.unreadable += 1;
-            }
-            Err(error) => {
-                tracing::info!(id, %error, "a message of Gmail can't be had");
-                read.unreadable += 1;
-            }
+            latest.insert(id, what);
         }
+        Ok(order
+            .into_iter()
+            .filter_map(|id| {
+                let what = latest.remove(&id)?;
+                Some(Entry::new(id, None, what))
+            })
+            .collect())
     }
-    match away {
-        Some(error) if read.items.is_empty() => Err(error),
-        _ => Ok(read),
+
+    pub async fn begin(&self) -> Result<Begun, Error> {
+        let profile = self.google.gmail.profile(&self.grant).await?;
+        Ok(Begun {
+            cursor: Some(profile.history_id),
+            total: profile.messages_total,
+        })
+    }
+
+    pub async fn list(&self, walk: Walk, page: Option<&str>) -> Result<Page, Error> {
+        let search = Search {
+            query: QUERY,
+            label: None,
+            page_size: if walk.why == Why::First {
+                MAIL_PAGE
+            } else {
+                ID_PAGE
+            },
+        };
+        let listed = self.google.gmail.list(&self.grant, &search, page).await?;
+        let named = listed
+            .items
+            .into_iter()
+            .map(|message| Entry::new(message.id, None, What::Named));
+        Ok(Page {
+            entries: named.chain(nameless(listed.unreadable)).collect(),
+            next: listed.next,
+            cursor: None,
+        })
+    }
+
+    pub async fn changed(&self, cursor: &str, page: Option<&str>) -> Result<Page, Error> {
+        let history = self.google.gmail.history(&self.grant, cursor, page).await?;
+        Ok(Page {
+            entries: self.judged(history.changes).await?,
+            cursor: history.next.is_none().then_some(history.history_id),
+            next: history.next,
+        })
+    }
+
+    /// Parses what comes, as it comes: nothing but its text is kept. One that can't be had while
+    /// others can is noted; when none can be had, the page comes again.
+    pub async fn fetch(&self, ids: &[String]) -> Result<Vec<Entry>, Error> {
+        let exclusions = self.exclusions().await?;
+        let mut entries = Vec::with_capacity(ids.len());
+        let (mut had, mut away) = (false, None);
+        let found = self.google.gmail.messages(&self.grant, ids, Format::Raw);
+        let mut found = std::pin::pin!(found);
+        while let Some((id, outcome)) = found.next().await {
+            let entry = match outcome {
+                Ok(message) => {
+                    had = true;
+                    read(id, &message, exclusions)
+                }
+                // It was deleted since it was listed.
+                Err(error) if error.kind == Kind::NotFound => Entry::new(id, None, What::Gone),
+                Err(error)
+                    if matches!(error.kind, Kind::Unauthorized | Kind::RateLimited { .. }) =>
+                {
+                    return Err(error);
+                }
+                Err(error) => {
+                    tracing::info!(id, %error, "a message of Gmail can't be had now");
+                    if error.kind.is_passing() {
+                        away = Some(error);
+                    }
+                    Entry::unreadable(id, "Gmail doesn't hand it over.")
+                }
+            };
+            entries.push(entry);
+        }
+        match away {
+            Some(error) if !had => Err(error),
+            _ => Ok(entries),
+        }
     }
 }
 
-fn parsed(message: &Message) -> Result<Item, String> {
-    let raw = message.raw.as_deref().ok_or("It came without its text.")?;
-    parse_mail(raw, message.received_at).map(|mail| Item::Email(Box::new(mail)))
+fn is_never(labels: &[String]) -> bool {
+    labels.iter().any(|label| NEVER.contains(&label.as_str()))
+}
+
+fn read(id: String, message: &Message, exclusions: &Exclusions) -> Entry {
+    let at = message.received_at;
+    if is_never(&message.labels) {
+        return Entry::new(id, at, What::Gone);
+    }
+    if let Some(part) = exclusions.of_labels(&message.labels) {
+        return Entry::new(id, at, What::Excluded(part));
+    }
+    let Some(raw) = message.raw.as_deref() else {
+        return Entry::unreadable(id, "It came without its text.");
+    };
+    match parse_mail(raw, at) {
+        Ok(mail) => match exclusions.of_mail(&mail) {
+            Some(part) => Entry::new(id, at, What::Excluded(part)),
+            None => Entry::new(id, at, What::Item(Item::Email(Box::new(mail)))),
+        },
+        Err(reason) => {
+            tracing::info!(id, reason, "a message of Gmail can't be read");
+            Entry::unreadable(id, reason)
+        }
+    }
+}
+
+/// Items of a listing that can't be read, where they at least have a name.
+pub(super) fn nameless(ids: Vec<String>) -> impl Iterator<Item = Entry> {
+    ids.into_iter()
+        .filter(|id| !id.is_empty())
+        .map(|id| Entry::unreadable(id, "Its entry in the listing makes no sense."))
 }

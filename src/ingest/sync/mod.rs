@@ -1,42 +1,38 @@
-//! Reading what a connection gives: mail, calendar, contacts.
+//! Reading what a connection gives: mail, calendar, contacts, notes, deals; all of it once, and then
+//! what changes.
 //!
-//! Each source is a walk through the provider's listing, page by page; a page's items and the place
-//! of the next one are stored in one transaction, so a crash repeats at most a page, and a page
-//! repeated changes nothing. No transaction is open while a provider is asked. A dead grant makes the
-//! walk wait for its user; a large book is read in slices, so that no attempt runs for hours.
-//! Begin with [`Walk`]; a new source is a variant of [`Source`] and a file beside this one.
+//! `reading.rs` is the way in which every source is read; a source is a variant of [`Source`] and of
+//! `feed::Feed`, and a file beside this one that speaks with its provider. `keep.rs` brings the book
+//! to what a source says. Readings are queued by a new connection, by notifications, by `look.rs`
+//! when it finds something, and by the user. Only one of a source and user is under way at a time.
 
 mod calendar;
+mod feed;
 mod gmail;
 mod hubspot;
+mod items;
+mod keep;
+mod look;
+mod reading;
 pub(super) mod routes;
+mod scope;
 mod store;
 
-use std::collections::HashSet;
-use std::time::{Duration, Instant};
-
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::batch::Batch;
-use super::files::Item;
+use crate::book::Kind;
 use crate::db::Scoped;
-use crate::identity::connections::{self, Connected, Connection, NotConnected, Provider};
-use crate::live::Topic;
-use crate::providers::{Error, Kind};
-use crate::retrieval::Embed;
+use crate::identity::connections::{
+    self, Connected, Connection, KeepWatches, NotConnected, Provider,
+};
+use crate::identity::settings::ScopeChanged;
 use crate::state::App;
 use crate::tasks::{Context, Enqueue, Failure, Handler, OrFailure as _, Payload};
+use crate::webhooks::Told;
 
-pub use calendar::SyncCalendar;
-pub use gmail::SyncGmail;
-pub use hubspot::SyncContacts;
-
-/// After so long an attempt gives its slot back; the walk goes on in the next one.
-const SLICE: Duration = Duration::from_secs(240);
-
-/// Pages in a row that may be empty: a calendar's can be.
-const MOST_EMPTY: u32 = 100;
+pub use items::Unreadable;
+pub use look::LookForChanges;
 
 /// What a connection gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -45,23 +41,48 @@ pub(super) enum Source {
     Gmail,
     Calendar,
     HubspotContacts,
+    HubspotNotes,
+    HubspotDeals,
 }
 
 impl Source {
-    pub const ALL: [Self; 3] = [Self::Gmail, Self::Calendar, Self::HubspotContacts];
+    pub const ALL: [Self; 5] = [
+        Self::Gmail,
+        Self::Calendar,
+        Self::HubspotContacts,
+        Self::HubspotNotes,
+        Self::HubspotDeals,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::Gmail => "gmail",
             Self::Calendar => "calendar",
             Self::HubspotContacts => "hubspot_contacts",
+            Self::HubspotNotes => "hubspot_notes",
+            Self::HubspotDeals => "hubspot_deals",
         }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.name() == name)
     }
 
     pub const fn provider(self) -> Provider {
         match self {
             Self::Gmail | Self::Calendar => Provider::Google,
-            Self::HubspotContacts => Provider::HubSpot,
+            Self::HubspotContacts | Self::HubspotNotes | Self::HubspotDeals => Provider::HubSpot,
+        }
+    }
+
+    /// What its items are in the book.
+    pub const fn item_kind(self) -> Kind {
+        match self {
+            Self::Gmail => Kind::Email,
+            Self::Calendar => Kind::Event,
+            Self::HubspotContacts => Kind::Contact,
+            Self::HubspotNotes => Kind::Note,
+            Self::HubspotDeals => Kind::Deal,
         }
     }
 
@@ -70,7 +91,8 @@ impl Source {
         match self {
             Self::Gmail => "mail",
             Self::Calendar => "calendar",
-            Self::HubspotContacts => "contacts",
+            Self::HubspotContacts | Self::HubspotNotes => "contacts",
+            Self::HubspotDeals => "deals",
         }
     }
 
@@ -79,6 +101,8 @@ impl Source {
             Self::Gmail => SyncGmail::KIND,
             Self::Calendar => SyncCalendar::KIND,
             Self::HubspotContacts => SyncContacts::KIND,
+            Self::HubspotNotes => SyncNotes::KIND,
+            Self::HubspotDeals => SyncDeals::KIND,
         }
     }
 
@@ -91,7 +115,7 @@ impl Source {
             .and_then(|feature| feature.why)
     }
 
-    /// Queues a walk, unless one is under way.
+    /// Queues a reading, unless one is under way.
     async fn queue(self, app: &App, tx: &mut Scoped, how: Enqueue) -> anyhow::Result<uuid::Uuid> {
         let once = Enqueue {
             unique_key: Some(self.name().to_owned()),
@@ -101,41 +125,45 @@ impl Source {
             Self::Gmail => app.tasks.enqueue(tx, &SyncGmail {}, once).await,
             Self::Calendar => app.tasks.enqueue(tx, &SyncCalendar {}, once).await,
             Self::HubspotContacts => app.tasks.enqueue(tx, &SyncContacts {}, once).await,
+            Self::HubspotNotes => app.tasks.enqueue(tx, &SyncNotes {}, once).await,
+            Self::HubspotDeals => app.tasks.enqueue(tx, &SyncDeals {}, once).await,
         }
     }
 }
 
-/// A new connection is read at once.
-impl Handler<App> for Connected {
-    async fn run(self, context: Context<App>) -> Result<Value, Failure> {
-        let app = &context.app;
-        let connection = connections::find(app, &context.scope, self.provider)
-            .await
-            .or_retry()?;
-        let Some(connection) = connection else {
-            return Ok(json!({"sources": []}));
-        };
-        let given: Vec<Source> = Source::ALL
-            .into_iter()
-            .filter(|source| source.provider() == self.provider)
-            .filter(|source| source.off(&connection).is_none())
-            .collect();
-        let mut tx = context.begin().await?;
-        for source in &given {
-            let how = Enqueue {
-                request_id: context.request_id.clone(),
-                caused_by: Some(json!({"kind": "task", "id": context.task_id})),
-                ..Enqueue::default()
-            };
-            source.queue(app, &mut tx, how).await.or_retry()?;
+/// A task that reads a source.
+macro_rules! reads {
+    ($($(#[$meta:meta])* $name:ident = $kind:literal, $source:expr;)*) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Serialize, Deserialize)]
+        pub struct $name {}
+
+        impl Payload for $name {
+            const KIND: &'static str = $kind;
         }
-        tx.commit().await.or_retry()?;
-        app.tasks.wake();
-        Ok(json!({"sources": given}))
-    }
+
+        impl Handler<App> for $name {
+            async fn run(self, context: Context<App>) -> Result<Value, Failure> {
+                ended(reading::read(&context, $source).await)
+            }
+        }
+    )*};
 }
 
-/// A walk whose connection was taken back has ended, and hasn't failed.
+reads! {
+    /// "Read this user's mailbox."
+    SyncGmail = "sync_gmail", Source::Gmail;
+    /// "Read this user's calendar."
+    SyncCalendar = "sync_calendar", Source::Calendar;
+    /// "Read the contacts of this user's HubSpot."
+    SyncContacts = "sync_hubspot_contacts", Source::HubspotContacts;
+    /// "Read the notes of this user's HubSpot."
+    SyncNotes = "sync_hubspot_notes", Source::HubspotNotes;
+    /// "Read the deals of this user's HubSpot."
+    SyncDeals = "sync_hubspot_deals", Source::HubspotDeals;
+}
+
+/// A reading whose connection was taken back has ended, and hasn't failed.
 fn ended(outcome: Result<Value, Failure>) -> Result<Value, Failure> {
     match outcome {
         Err(Failure::Fail(error)) if error.is::<NotConnected>() => {
@@ -145,161 +173,124 @@ fn ended(outcome: Result<Value, Failure>) -> Result<Value, Failure> {
     }
 }
 
-/// A walk through a source's listing.
-struct Walk<'c> {
-    context: &'c Context<App>,
-    source: Source,
-    /// Where to go on; none at the beginning.
-    page: Option<String>,
-    done: i64,
-    total: Option<i64>,
-    unreadable: i64,
-    /// Whether the place is one that an earlier attempt left.
-    resumed: bool,
-    /// The places of this attempt, and how many of its last pages were empty.
-    passed: HashSet<String>,
-    empty: u32,
-    started: Instant,
-}
-
-/// What a page brought.
-#[derive(Default)]
-struct Read {
-    items: Vec<Item>,
-    unreadable: usize,
-    /// None after the last page.
-    next: Option<String>,
-}
-
-impl<'c> Walk<'c> {
-    /// Goes on with the walk that is under way, or begins one. `total` is the provider's estimate.
-    async fn begin(
-        context: &'c Context<App>,
-        source: Source,
-        total: Option<i64>,
-    ) -> Result<Self, Failure> {
+/// A new connection is read at once. What is written about contacts waits until these are known: their
+/// names stand in front of its passages.
+impl Handler<App> for Connected {
+    async fn run(self, context: Context<App>) -> Result<Value, Failure> {
         let app = &context.app;
-        let connection = connections::find(app, &context.scope, source.provider())
-            .await
-            .or_retry()?
-            .ok_or(NotConnected(source.provider()))
-            .or_fail()?;
-        let mut tx = context.begin().await?;
-        let place = store::begin(&mut tx, source.name(), &connection.account, total)
+        let connection = connections::find(app, &context.scope, self.provider)
             .await
             .or_retry()?;
-        tx.commit().await.or_retry()?;
-        Ok(Self {
-            context,
-            source,
-            resumed: place.page.is_some(),
-            passed: HashSet::new(),
-            empty: 0,
-            page: place.page,
-            done: place.done,
-            total,
-            unreadable: place.unreadable,
-            started: Instant::now(),
-        })
-    }
-
-    /// A place that was left too long ago is no longer known: the walk begins anew. One that the
-    /// provider has only just named is another matter.
-    async fn or_restart<T>(&self, result: Result<T, Error>) -> Result<Result<T, Error>, Failure> {
-        match result {
-            Err(error)
-                if self.resumed
-                    && matches!(error.kind, Kind::Invalid | Kind::Gone | Kind::NotFound) =>
-            {
-                let mut tx = self.context.begin().await?;
-                store::restart(&mut tx, self.source.name())
-                    .await
-                    .or_retry()?;
-                tx.commit().await.or_retry()?;
-                Err(Failure::Again(Duration::ZERO))
-            }
-            other => Ok(other),
-        }
-    }
-
-    /// Stores a page. False when it was the last.
-    async fn store(&mut self, read: Read) -> Result<bool, Failure> {
-        let app = &self.context.app;
-        let (count, preparing) = (read.items.len() + read.unreadable, app.clone());
-        self.judge(count, read.next.as_deref()).await?;
-        let name = self.source.name();
-        let batch =
-            tokio::task::spawn_blocking(move || Batch::prepare(read.items, name, &preparing))
+        let Some(connection) = connection else {
+            return Ok(json!({"sources": []}));
+        };
+        let mut tx = context.begin().await?;
+        let known = store::list(&mut tx).await.or_retry()?;
+        let contacts_known = known.iter().any(|state| {
+            state.source == Source::HubspotContacts.name() && state.last_synced_at.is_some()
+        });
+        let given: Vec<Source> = Source::ALL
+            .into_iter()
+            .filter(|source| source.provider() == self.provider)
+            .filter(|source| source.off(&connection).is_none())
+            .filter(|source| {
+                contacts_known || !matches!(source, Source::HubspotNotes | Source::HubspotDeals)
+            })
+            .collect();
+        for source in &given {
+            source
+                .queue(app, &mut tx, caused_by(&context))
                 .await
                 .or_retry()?;
-        let mut tx = self.context.begin().await?;
-        let counts = batch.store(&mut tx, app).await.or_retry()?;
-        let unreadable = i64::try_from(read.unreadable).or_fail()?;
-        let progress = store::Progress {
-            next: read.next.as_deref(),
-            done: i64::try_from(count).or_fail()?,
-            unreadable,
-            now: app.clock.now(),
-        };
-        store::advance(&mut tx, name, &progress).await.or_retry()?;
-        if counts.imported > 0 {
+        }
+        if self.provider == Provider::Google {
             let once = Enqueue {
-                unique_key: Some("embed".to_owned()),
-                request_id: self.context.request_id.clone(),
-                caused_by: Some(json!({"kind": "task", "id": self.context.task_id})),
-                run_at: None,
+                unique_key: Some("watches".to_owned()),
+                ..caused_by(&context)
             };
             app.tasks
-                .enqueue(&mut tx, &Embed {}, once)
+                .enqueue(&mut tx, &KeepWatches {}, once)
                 .await
                 .or_retry()?;
         }
         tx.commit().await.or_retry()?;
         app.tasks.wake();
-        app.metrics
-            .imported(counts.imported, counts.unchanged, read.unreadable as u64);
-        self.done += progress.done;
-        self.unreadable += unreadable;
-        self.tell().await?;
-        self.page = read.next;
-        self.resumed = false;
-        if self.page.is_some()
-            && (self.started.elapsed() > SLICE || self.context.stop.is_cancelled())
-        {
-            return Err(Failure::Again(Duration::ZERO));
-        }
-        Ok(self.page.is_some())
+        Ok(json!({"sources": given}))
     }
+}
 
-    /// A listing that names a place twice, or goes on and on with nothing, would never end.
-    async fn judge(&mut self, count: usize, next: Option<&str>) -> Result<(), Failure> {
-        self.empty = if count == 0 { self.empty + 1 } else { 0 };
-        let again = next.is_some_and(|next| !self.passed.insert(next.to_owned()));
-        if !again && self.empty <= MOST_EMPTY {
-            return Ok(());
+fn caused_by(context: &Context<App>) -> Enqueue {
+    Enqueue {
+        request_id: context.request_id.clone(),
+        caused_by: Some(json!({"kind": "task", "id": context.task_id})),
+        ..Enqueue::default()
+    }
+}
+
+/// What can be read once a source has been.
+async fn queue_after(
+    context: &Context<App>,
+    tx: &mut Scoped,
+    source: Source,
+) -> anyhow::Result<()> {
+    if source != Source::HubspotContacts {
+        return Ok(());
+    }
+    let connections = connections::list_within(tx).await?;
+    let provider = source.provider().name();
+    let connection = connections
+        .iter()
+        .find(|connection| connection.provider == provider);
+    for next in [Source::HubspotNotes, Source::HubspotDeals] {
+        if connection.is_some_and(|connection| next.off(connection).is_none()) {
+            next.queue(&context.app, tx, caused_by(context)).await?;
         }
-        let mut tx = self.context.begin().await?;
-        store::restart(&mut tx, self.source.name())
+    }
+    Ok(())
+}
+
+/// A provider said that something changed: its source is read.
+impl Handler<App> for Told {
+    async fn run(self, context: Context<App>) -> Result<Value, Failure> {
+        let Some(source) = Source::named(&self.source) else {
+            return Ok(json!({"sources": []}));
+        };
+        let mut tx = context.begin().await?;
+        source
+            .queue(&context.app, &mut tx, caused_by(&context))
             .await
             .or_retry()?;
         tx.commit().await.or_retry()?;
-        Err(Failure::Fail(anyhow::anyhow!(
-            "the provider's listing goes round in circles"
-        )))
+        context.app.tasks.wake();
+        Ok(json!({"sources": [source]}))
     }
+}
 
-    async fn tell(&self) -> Result<(), Failure> {
-        let total = self.total.unwrap_or(0).max(self.done);
-        self.context.progress(self.done, total).await?;
-        self.context.app.live.tell(
-            self.context.scope.user_id(),
-            Topic::Ingest,
-            json!({"source": self.source, "done": self.done, "total": total}),
-        );
-        Ok(())
-    }
-
-    fn result(&self) -> Value {
-        json!({"read": self.done, "unreadable": self.unreadable})
+/// The user changed what is imported of the mailbox. What is stored is brought to it at once, also
+/// when nobody is connected any more; the mailbox's part follows with the next reading.
+impl Handler<App> for ScopeChanged {
+    async fn run(self, context: Context<App>) -> Result<Value, Failure> {
+        let app = &context.app;
+        let mut tx = context.begin().await?;
+        store::scope_changed(&mut tx, Source::Gmail.name(), true)
+            .await
+            .or_retry()?;
+        tx.commit().await.or_retry()?;
+        scope::apply(&context, None).await?;
+        let connection = connections::find(app, &context.scope, Provider::Google)
+            .await
+            .or_retry()?;
+        let readable =
+            connection.is_some_and(|connection| Source::Gmail.off(&connection).is_none());
+        if readable {
+            let mut tx = context.begin().await?;
+            Source::Gmail
+                .queue(app, &mut tx, caused_by(&context))
+                .await
+                .or_retry()?;
+            tx.commit().await.or_retry()?;
+            app.tasks.wake();
+        }
+        Ok(json!({"reads": readable}))
     }
 }
