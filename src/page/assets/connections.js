@@ -12,6 +12,8 @@ const SOURCES = {
   gmail: { provider: "google", one: "mail", many: "mails" },
   calendar: { provider: "google", one: "meeting", many: "meetings" },
   hubspot_contacts: { provider: "hubspot", one: "contact", many: "contacts" },
+  hubspot_notes: { provider: "hubspot", one: "note", many: "notes" },
+  hubspot_deals: { provider: "hubspot", one: "deal", many: "deals" },
 };
 const FEATURES = {
   mail: "Mail",
@@ -23,6 +25,8 @@ const FEATURES = {
 };
 /** Between two looks while nothing is being read. */
 const SELDOM = 60_000;
+/** Seconds behind the provider that are worth a word. */
+const STALE = 20 * 60;
 
 export const connectUrl = (provider) => `/api/auth/${provider}/start?return_to=/`;
 
@@ -114,11 +118,13 @@ export class Connections {
     if (connection.status === "needs_reauth") return ["The access has ended. What waits for it goes on when you connect again."];
     const own = this.#sources.filter(({ source }) => SOURCES[source].provider === connection.provider);
     const on = own.filter(({ error, state }) => !(error && state === "idle"));
-    const lines = on.map(({ source, state, done, total, error }) => {
+    const lines = on.map(({ source, state, done, total, error, unreadable, lag_seconds: lag }) => {
       const { one, many } = SOURCES[source];
       if (state === "running") return total > done ? `Reading: ${done} of about ${count(total, one, many)}` : `Reading: ${count(done, one, many)}`;
-      if (state === "failing") return `Reading ${many} fails: ${error}`;
-      return count(done, one, many);
+      if (state === "failing") return `Reading ${many} fails, ${count(done, one, many)} so far: ${error}`;
+      const bad = unreadable > 0 ? `, ${count(unreadable, "can't be read", "can't be read")}` : "";
+      const stale = lag > STALE ? `, as of ${count(Math.round(lag / 60), "minute", "minutes")} ago` : "";
+      return `${count(done, one, many)}${bad}${stale}`;
     });
     return lines.length > 0 ? lines : ["Connected"];
   }

@@ -12,8 +12,8 @@ const KINDS = {
   contact: { name: "Contact", path: "/api/contacts/" },
   event: { name: "Meeting", path: "/api/calendar/" },
   document: { name: "Document", path: "/api/documents/" },
-  note: { name: "Note" },
-  deal: { name: "Deal" },
+  note: { name: "Note", path: "/api/notes/" },
+  deal: { name: "Deal", path: "/api/deals/" },
 };
 
 export const kindName = (kind) => KINDS[kind]?.name ?? "Source";
@@ -175,6 +175,15 @@ function readable(kind, source) {
       fact("Where", source.location);
       fact("With", addresses(source.attendees));
       return { title: source.title, facts, text: source.text ?? source.description ?? "" };
+    case "note":
+      fact("Date", moment(source.at));
+      return { title: addresses(source.contacts) || "Note", facts, text: source.text ?? "" };
+    case "deal":
+      fact("About", addresses(source.contacts));
+      fact("Amount", source.amount);
+      fact("Stage", source.stage);
+      fact("Closes", source.closes_on && day(`${source.closes_on}T00:00:00`));
+      return { title: source.name, facts, text: source.text ?? "" };
     default:
       fact("File", source.file_name === source.title ? "" : source.file_name);
       return { title: source.title ?? source.file_name, facts, text: source.text ?? "" };
