@@ -27,6 +27,7 @@ const SLICES: &[&str] = &[
     "llm",
     "effects",
     "book",
+    "webhooks",
     "retrieval",
     "ingest",
     "agent",

@@ -72,6 +72,10 @@ impl Browser {
         self.call(Method::POST, path, Some(body)).await
     }
 
+    pub async fn put(&mut self, path: &str, body: &Value) -> Reply {
+        self.call(Method::PUT, path, Some(body)).await
+    }
+
     async fn call(&mut self, method: Method, path: &str, body: Option<&Value>) -> Reply {
         let cookies: Vec<String> = self
             .cookies

@@ -322,6 +322,8 @@ impl Advisor {
             "email" => "emails",
             "contact" => "contacts",
             "event" => "calendar",
+            "note" => "notes",
+            "deal" => "deals",
             _ => "documents",
         };
         self.get(&format!("/api/{path}/{id}")).await.ok()

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::client::{Advisor, File, Reply};
 use crate::files::{self, CALENDAR, CARDS, NOTE};
+use crate::people::Records;
 use crate::world::World;
 
 /// Whoever asks, signed in or not.
@@ -28,11 +29,14 @@ const PUBLIC: [&str; 11] = [
 ];
 
 /// Tables that are read before anybody's scope is known; they hold no content.
-const ROUTING: [&str; 4] = [
+const ROUTING: [&str; 7] = [
     "api_token_keys",
     "connection_routes",
+    "index_routes",
     "oauth_states",
     "sessions",
+    "sync_due",
+    "watches",
 ];
 
 /// Every operation of the contract: method and path.
@@ -56,7 +60,7 @@ pub fn operations() -> Vec<(Method, String)> {
 struct Belongings(Vec<(&'static str, String)>);
 
 impl Belongings {
-    async fn of(alex: &Advisor) -> Self {
+    async fn of(world: &World, alex: &Advisor) -> Self {
         let task = alex
             .upload(&[
                 File::new("baseball.eml", files::baseball()),
@@ -98,6 +102,9 @@ impl Belongings {
                 .unwrap();
             all.push((path, hit["source_id"].as_str().unwrap().to_owned()));
         }
+        let (note, deal) = Records::of(world, "alex").await.about_sara().await;
+        all.push(("/api/notes/", note.to_string()));
+        all.push(("/api/deals/", deal.to_string()));
         Self(all)
     }
 
@@ -120,7 +127,7 @@ async fn anothers_id_is_answered_like_no_id_at_all() {
     let world = World::start().await;
     let alex = world.advisor("alex").await;
     let sam = world.advisor("sam").await;
-    let belongings = Belongings::of(&alex).await;
+    let belongings = Belongings::of(&world, &alex).await;
     let body = json!({"title": "mine now"});
     let mut swept = 0;
     for (method, path) in operations()
@@ -186,7 +193,7 @@ async fn lists_and_searches_show_nothing_of_another() {
     let world = World::start().await;
     let alex = world.advisor("alex").await;
     let sam = world.advisor("sam").await;
-    Belongings::of(&alex).await;
+    Belongings::of(&world, &alex).await;
     for path in ["/api/tasks", "/api/contacts", "/api/conversations"] {
         assert!(
             !alex.get(path).await.ok()["items"]
@@ -309,7 +316,7 @@ async fn the_database_itself_shows_nothing_without_a_user() {
     let world = World::start().await;
     let alex = world.advisor("alex").await;
     let sam = world.advisor("sam").await;
-    Belongings::of(&alex).await;
+    Belongings::of(&world, &alex).await;
     let mut admin = PgConnection::connect(world.database_url().as_str())
         .await
         .unwrap();

@@ -45,6 +45,7 @@ async fn metrics_have_closed_labels_whatever_strangers_ask() {
         "task_leases_lost_total",
         "imported_items_total",
         "chunks_embedded_total",
+        "chunks_refused_total",
     ] {
         assert!(
             text.contains(&format!("# TYPE paraplanner_{family} ")),

@@ -84,11 +84,16 @@ impl World {
 
     /// Google and HubSpot are simulated.
     pub async fn with_providers() -> (Self, Simulator) {
+        Self::with_providers_and(&[]).await
+    }
+
+    pub async fn with_providers_and(more: &[(&str, &str)]) -> (Self, Simulator) {
         let simulator = simulator().await;
         let settings = simulator.settings();
         let settings: Vec<(&str, &str)> = settings
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
+            .chain(more.iter().copied())
             .collect();
         (Self::with(&settings).await, simulator)
     }
