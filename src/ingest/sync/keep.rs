@@ -10,7 +10,7 @@ use super::feed::{Entry, What};
 use super::items::{self, Links, Problem};
 use super::store::Step;
 use super::{Source, store};
-use crate::book::{self, Kind, NewContact, NewEvent, Origin};
+use crate::book::{self, NewContact, NewEvent, Origin};
 use crate::db::Scoped;
 use crate::ids;
 use crate::ingest::batch::Batch;
@@ -227,10 +227,7 @@ async fn place(
         .map(|item| natural_key(item).to_vec())
         .collect();
     let name = source.name();
-    let known = match source.item_kind() {
-        Kind::Contact => items::contact_keys(tx, name, external_ids, &natural).await?,
-        _ => items::event_keys(tx, name, external_ids, &natural).await?,
-    };
+    let known = items::keys(tx, source, external_ids, &natural).await?;
     let own: HashMap<&str, &[u8]> = known
         .iter()
         .map(|known| (known.external_id.as_str(), known.key.as_slice()))
