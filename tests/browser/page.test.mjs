@@ -227,7 +227,7 @@ test("an answer is drawn as the protocol says", async () => {
     { type: "text-delta", id: "t", delta: "# Heading\n\n**Bold** and ![pixel](https://example.com/p.gif) [3]" },
     { type: "a-part-of-tomorrow", data: {} },
     { type: "text-end", id: "t" },
-    { type: "data-citation", data: { index: 1, kind: "note", source_id: "n", title: "A note", quote: "so it is", occurred_at: null, url: "/" } },
+    { type: "data-citation", data: { index: 1, kind: "of-tomorrow", source_id: "n", title: "A source", quote: "so it is", occurred_at: null, url: "/" } },
     { type: "data-text", data: { id: "t", text: "**Bold** and <i>raw</i> ![pixel](https://example.com/p.gif) [1] [2]" } },
     { type: "data-warning", data: { code: "citation_dropped", text: "One citation was dropped." } },
     { type: "error", errorText: "The day's budget is used up." },
