@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Router;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::{Extension, Router};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -92,7 +92,7 @@ fn handlers() -> Registry<App> {
         .with::<ingest::SyncContacts>()
         .with::<ingest::SyncNotes>()
         .with::<ingest::SyncDeals>()
-        .with::<webhooks::Told>()
+        .with::<webhooks::Delivered>()
         .with::<connections::KeepWatches>()
         .with::<settings::ScopeChanged>()
         .with::<retrieval::Embed>()
@@ -143,6 +143,7 @@ fn router(app: &App, role: Role) -> anyhow::Result<Router> {
             HeaderName::from_static("retry-after"),
         ]);
     Ok(open
+        .layer(Extension(webhooks::Intake::open(app)))
         .fallback(middleware::not_found)
         .method_not_allowed_fallback(middleware::method_not_allowed)
         .layer(from_fn_with_state(app.clone(), identity::authenticate))

@@ -27,6 +27,15 @@ impl Clock {
         Utc::now() + TimeDelta::milliseconds(self.offset_millis.load(Ordering::Relaxed))
     }
 
+    /// The system's time, wherever this clock has been moved: what others sign is dated by theirs.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the system's clock"
+    )]
+    pub fn system(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+
     /// How far it has been moved ahead of the system's. What is due is looked for at the database's
     /// time plus this, so that a machine whose own clock jumps neither hurries nor delays anything.
     pub fn ahead(&self) -> Duration {

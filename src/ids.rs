@@ -5,6 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 use sha2::{Digest as _, Sha256};
@@ -17,6 +18,12 @@ use uuid::Uuid;
 )]
 pub fn next() -> Uuid {
     Uuid::now_v7()
+}
+
+/// The least id that a row of this instant, by the system's clock, can have.
+pub fn first_of(at: DateTime<Utc>) -> Uuid {
+    let millis = at.timestamp_millis().max(0).unsigned_abs();
+    uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
 }
 
 /// 256 random bits as URL-safe text, for what must not be guessed (session ids, API tokens).
@@ -54,6 +61,15 @@ pub fn digest(parts: &[&str]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_of_a_time_stand_before_those_of_later_ones() {
+        let id = next();
+        let (seconds, nanos) = id.get_timestamp().unwrap().to_unix();
+        let at = DateTime::from_timestamp(seconds.cast_signed(), nanos).unwrap();
+        assert!(first_of(at) <= id);
+        assert!(first_of(at + chrono::TimeDelta::milliseconds(1)) > id);
+    }
 
     #[test]
     fn part_borders_matter() {

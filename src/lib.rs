@@ -28,6 +28,8 @@ pub mod effects;
 
 pub mod book;
 
+pub mod events;
+
 pub mod webhooks;
 
 pub mod retrieval;

@@ -27,6 +27,7 @@ const SLICES: &[&str] = &[
     "llm",
     "effects",
     "book",
+    "events",
     "webhooks",
     "retrieval",
     "ingest",

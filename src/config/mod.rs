@@ -111,6 +111,8 @@ pub struct HubSpot {
     /// What reading may use of a user's share; none means no limit of ours.
     pub calls_per_minute: Option<NonZeroU32>,
     pub searches_per_minute: Option<NonZeroU32>,
+    /// Signatures of versions 1 and 2 count where there is none of version 3.
+    pub allow_legacy_signatures: bool,
 }
 
 #[derive(Clone, Debug)]

@@ -105,10 +105,14 @@ impl Reader<'_> {
         // HubSpot's are 110 calls in ten seconds, and five searches a second.
         let calls_per_minute = self.pace("HUBSPOT_CALLS_PER_MINUTE", 540);
         let searches_per_minute = self.pace("HUBSPOT_SEARCHES_PER_MINUTE", 240);
+        let allow_legacy_signatures = self
+            .flag("HUBSPOT_ALLOW_LEGACY_SIGNATURES")
+            .unwrap_or(false);
         let mut address = |name, real| self.address(name, real, environment);
         let hubspot = HubSpot {
             calls_per_minute,
             searches_per_minute,
+            allow_legacy_signatures,
             auth_url: address(
                 "HUBSPOT_AUTH_URL",
                 "https://app.hubspot.com/oauth/authorize",

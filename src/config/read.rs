@@ -119,7 +119,7 @@ impl Reader<'_> {
         u16::try_from(number).unwrap_or(default)
     }
 
-    fn flag(&mut self, name: &'static str) -> Option<bool> {
+    pub(super) fn flag(&mut self, name: &'static str) -> Option<bool> {
         self.parsed(name, |text| match text {
             "true" | "1" => Ok(true),
             "false" | "0" => Ok(false),
@@ -170,7 +170,6 @@ const NOT_YET: &[&str] = &[
     "RATE_LIMIT_LLM_GLOBAL",
     "TRUSTED_PROXIES",
     "REDIS_URL",
-    "HUBSPOT_ALLOW_LEGACY_SIGNATURES",
     "SENTRY_DSN",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
 ];
@@ -408,7 +407,6 @@ impl Reader<'_> {
                 self.http_url(name);
             }
         }
-        self.flag("HUBSPOT_ALLOW_LEGACY_SIGNATURES");
         self.parsed("TRUSTED_PROXIES", |text| {
             text.split(',')
                 .map(str::trim)

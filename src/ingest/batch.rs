@@ -3,7 +3,7 @@
 
 mod records;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
@@ -43,6 +43,16 @@ pub struct Batch {
 }
 
 /// What storing a batch did.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub counts: Counts,
+    /// The rows that weren't there before.
+    pub new: HashSet<Uuid>,
+    /// Those that were, with other content.
+    pub updated: HashSet<Uuid>,
+}
+
+/// The same in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// New or changed.
@@ -87,7 +97,7 @@ impl Batch {
         tx: &mut Scoped,
         app: &App,
         origin: Origin,
-    ) -> Result<Counts, sqlx::Error> {
+    ) -> Result<Outcome, sqlx::Error> {
         let now = app.clock.now();
         let all = self.keys.len() as u64;
         let contacts = book::upsert_contacts(tx, &self.contacts, origin, now).await?;
@@ -100,15 +110,18 @@ impl Batch {
             book::upsert_notes(tx, &self.notes, now).await?,
             book::upsert_deals(tx, &self.deals, now).await?,
         ];
-        let mut imported = 0;
+        let mut outcome = Outcome::default();
         for stored in kinds {
-            imported += stored.changed.len() as u64;
+            outcome.counts.imported += stored.changed.len() as u64;
             self.store_passages(tx, &stored).await?;
+            let rows = stored.changed.values().copied();
+            outcome
+                .new
+                .extend(rows.filter(|row| !stored.updated.contains(row)));
+            outcome.updated.extend(stored.updated);
         }
-        Ok(Counts {
-            imported,
-            unchanged: all - imported,
-        })
+        outcome.counts.unchanged = all - outcome.counts.imported;
+        Ok(outcome)
     }
 
     async fn store_passages(

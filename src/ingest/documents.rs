@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::batch::{Batch, Counts, MAX_BYTES, MAX_ITEMS};
+use super::batch::{Batch, MAX_BYTES, MAX_ITEMS};
 use super::files::{self, Item, Located, Resume};
 use super::store::{self, Upload};
 use crate::book::Origin;
@@ -194,7 +194,8 @@ async fn store_batch(
 
     let mut tx = context.scope.begin(&app.pool).await.or_retry()?;
     context.hold(&mut tx).await?;
-    let counts: Counts = batch.store(&mut tx, &app, Origin::File).await.or_retry()?;
+    let stored = batch.store(&mut tx, &app, Origin::File).await;
+    let counts = stored.or_retry()?.counts;
     let resume = i64::try_from(gathered.next_offset).or_fail()?;
     store::advance(
         &mut tx,

@@ -75,7 +75,7 @@ async fn store(
         tokio::task::spawn_blocking(move || Batch::prepare(gathered.items, &file_name, &preparing))
             .await?;
     let mut tx = scope.begin(&app.pool).await?;
-    let counts = batch.store(&mut tx, app, Origin::File).await?;
+    let counts = batch.store(&mut tx, app, Origin::File).await?.counts;
     if counts.imported > 0 {
         let once = Enqueue {
             unique_key: Some("embed".to_owned()),

@@ -1,6 +1,8 @@
 //! `POST /api/webhooks/gmail`: Pub/Sub's push. What a delivery can't change by being sent again is
 //! acknowledged, or it would be sent for a week.
 
+use std::collections::HashMap;
+
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -8,15 +10,19 @@ use axum::http::header::AUTHORIZATION;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{BODY_LIMIT, Outcome, count, only, queue, refused};
+use super::delivery::Delivery;
+use super::{BODY_LIMIT, Intake, Outcome, count, only, refused};
 use crate::http::extract::body_within;
 use crate::http::middleware::RequestId;
 use crate::http::{Problem, ProblemBody};
 use crate::identity::connections::{self, Provider};
+use crate::ids;
 use crate::providers::google::identity::Refused;
 use crate::state::App;
 
@@ -40,12 +46,24 @@ struct Envelope {
 #[derive(Deserialize)]
 struct Message {
     data: String,
+    #[serde(default, rename = "messageId")]
+    id: Option<String>,
+    #[serde(default, rename = "publishTime")]
+    publish_time: Option<DateTime<Utc>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Notification {
     email_address: String,
+}
+
+/// Of the notification only whose mailbox it is counts: where to look from, we know ourselves.
+struct Push {
+    mailbox: String,
+    /// Pub/Sub's name for the message.
+    id: Option<String>,
+    at: Option<DateTime<Utc>>,
 }
 
 /// "This mailbox has changed." Authenticated by Google's signed token, for the configured audience and
@@ -56,6 +74,7 @@ struct Notification {
     (status = 413, body = ProblemBody), (status = 503, body = ProblemBody)))]
 async fn push(
     State(app): State<App>,
+    Extension(intake): Extension<Intake>,
     Extension(request_id): Extension<RequestId>,
     request: Request,
 ) -> Result<StatusCode, Problem> {
@@ -84,29 +103,46 @@ async fn push(
     {
         return Err(refused(&app, SOURCE, "another account's token"));
     }
-    let Some(mailbox) = mailbox_of(&body) else {
+    let Some(push) = read(&body) else {
         count(&app, SOURCE, Outcome::Unreadable);
         tracing::warn!("a push of Gmail's can't be decoded");
         return Ok(StatusCode::NO_CONTENT);
     };
-    let users = connections::users_of_realm(&app.pool, Provider::Google, &mailbox).await?;
+    let mailbox = [push.mailbox.clone()];
+    let users = connections::users_of_realms(&app.pool, Provider::Google, &mailbox).await?;
     if users.is_empty() {
         count(&app, SOURCE, Outcome::Unknown);
         tracing::info!("a push is about a mailbox that nobody here has");
         return Ok(StatusCode::NO_CONTENT);
     }
-    for user_id in users {
-        queue(&app, user_id, SOURCE, &request_id).await?;
-    }
+    let delivery = Delivery {
+        provider: SOURCE,
+        // What has no name is the same when it says the same.
+        key: match &push.id {
+            Some(id) => ids::digest(&[SOURCE, id]),
+            None => ids::digest(&[SOURCE, "", &String::from_utf8_lossy(&body)]),
+        },
+        kind: "mailbox.change".to_owned(),
+        object_kind: "",
+        object_ids: Vec::new(),
+        occurred_at: push.at,
+        verified_by: "google_token",
+        content: json!({"email_address": push.mailbox, "message_id": push.id}),
+    };
+    let by_user: HashMap<_, _> = users
+        .into_values()
+        .flatten()
+        .map(|user_id| (user_id, vec![delivery.clone()]))
+        .collect();
+    intake.take(by_user, &request_id.0).await?;
     count(&app, SOURCE, Outcome::Taken);
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Of the notification only whose mailbox it is counts: where to look from, we know ourselves.
-fn mailbox_of(body: &[u8]) -> Option<String> {
+fn read(body: &[u8]) -> Option<Push> {
     let envelope: Envelope = serde_json::from_slice(body).ok()?;
-    let data: String = envelope
-        .message
+    let message = envelope.message;
+    let data: String = message
         .data
         .chars()
         .map(|c| match c {
@@ -118,7 +154,12 @@ fn mailbox_of(body: &[u8]) -> Option<String> {
     let data = DECODER.decode(data).ok()?;
     let notification: Notification = serde_json::from_slice(&data).ok()?;
     let mailbox = notification.email_address.to_lowercase();
-    (!mailbox.contains('\0')).then_some(mailbox)
+    let id = message.id.filter(|id| !id.is_empty() && !id.contains('\0'));
+    (!mailbox.contains('\0')).then_some(Push {
+        mailbox,
+        id,
+        at: message.publish_time,
+    })
 }
 
 #[cfg(test)]
@@ -128,6 +169,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn mailbox_of(body: &[u8]) -> Option<String> {
+        Some(read(body)?.mailbox)
+    }
 
     fn envelope(data: &str) -> Vec<u8> {
         json!({"message": {"data": data, "messageId": "1"}, "subscription": "s"})

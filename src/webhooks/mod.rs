@@ -1,22 +1,32 @@
-//! What providers tell us: verified, queued in a transaction, then answered. A 2xx is a promise that
-//! what was told isn't lost.
+//! What providers tell us: verified, stored, then answered. A 2xx is a promise that what was told
+//! isn't lost; whoever can't keep it says 503.
 //!
 //! Promises: nothing is read from a delivery before it is verified, and nothing of its content is
 //! believed after: it says that something changed, and the user's own grant is asked what. Told many
-//! times is done once. May not know: what follows from a change; that is a task for whoever imports.
+//! times is stored once (`inbox`), over all instances, and so is what follows. May not know: what
+//! follows; that is a task for whoever imports ([`Delivered`]). A door is a file; `intake` is behind
+//! all of them.
 
 mod calendar;
+mod delivery;
 mod gmail;
+mod hubspot;
+mod inbox;
+mod intake;
+mod routes;
 
 use axum::http::{HeaderMap, HeaderName};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::db::{UserId, UserScope};
 use crate::http::Problem;
-use crate::http::middleware::RequestId;
 use crate::state::App;
-use crate::tasks::{Enqueue, Payload, Priority};
+use crate::tasks::{Payload, Priority};
+
+pub use inbox::{Pending, pending, pending_kinds, settle, settle_all, tidy};
+pub use intake::Intake;
+
+const PROVIDERS: [&str; 3] = ["hubspot", "gmail", "calendar"];
 
 /// Of Google's, which are small.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -25,17 +35,19 @@ pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(gmail::router())
         .merge(calendar::router())
+        .merge(hubspot::router())
+        .merge(routes::router())
 }
 
-/// "The provider says that this source of the user's has changed."
+/// "Something is in the inbox."
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Told {
-    /// `gmail` or `calendar`.
-    pub source: String,
+pub struct Delivered {
+    /// `hubspot`, `gmail` or `calendar`.
+    pub provider: String,
 }
 
-impl Payload for Told {
-    const KIND: &'static str = "provider_told";
+impl Payload for Delivered {
+    const KIND: &'static str = "handle_deliveries";
     const PRIORITY: Priority = Priority::Interactive;
 }
 
@@ -80,26 +92,4 @@ fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
         (Some(value), None) => value.to_str().ok(),
         _ => None,
     }
-}
-
-/// Queues a look for a user. Told again before it has begun is the same look.
-async fn queue(
-    app: &App,
-    user_id: UserId,
-    source: &'static str,
-    request_id: &RequestId,
-) -> Result<(), Problem> {
-    let mut tx = UserScope::checked(user_id).begin(&app.pool).await?;
-    let once = Enqueue {
-        unique_key: Some(source.to_owned()),
-        request_id: Some(request_id.0.to_string()),
-        ..Enqueue::default()
-    };
-    let told = Told {
-        source: source.to_owned(),
-    };
-    app.tasks.enqueue(&mut tx, &told, once).await?;
-    tx.commit().await?;
-    app.tasks.wake();
-    Ok(())
 }

@@ -16,6 +16,7 @@ pub mod routes;
 mod store;
 pub mod watches;
 
+use std::collections::HashMap;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -150,13 +151,18 @@ fn account_hash(app: &App, provider: Provider, account_id: &str) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-/// Whose mailboxes or portals a notification is about, before anybody's scope is known.
-pub async fn users_of_realm(
+/// Whose mailboxes or portals notifications are about, by mailbox or portal, before anybody's scope is
+/// known.
+pub async fn users_of_realms(
     pool: &PgPool,
     provider: Provider,
-    realm: &str,
-) -> Result<Vec<UserId>, sqlx::Error> {
-    store::users_of_realm(pool, provider, realm).await
+    realms: &[String],
+) -> Result<HashMap<String, Vec<UserId>>, sqlx::Error> {
+    let mut by_realm: HashMap<String, Vec<UserId>> = HashMap::new();
+    for (realm, user_id) in store::users_of_realms(pool, provider, realms).await? {
+        by_realm.entry(realm).or_default().push(user_id);
+    }
+    Ok(by_realm)
 }
 
 /// A few of those who have connected something, for whoever operates the program.

@@ -407,19 +407,20 @@ pub(super) async fn some_users(pool: &PgPool) -> Result<Vec<UserId>, sqlx::Error
     .await
 }
 
-pub(super) async fn users_of_realm(
+pub(super) async fn users_of_realms(
     pool: &PgPool,
     provider: Provider,
-    realm: &str,
-) -> Result<Vec<UserId>, sqlx::Error> {
-    sqlx::query_scalar!(
+    realms: &[String],
+) -> Result<Vec<(String, UserId)>, sqlx::Error> {
+    sqlx::query!(
         r#"
-        select user_id as "user_id: UserId" from connection_routes
-        where provider = $1 and realm = $2
+        select realm as "realm!", user_id as "user_id: UserId" from connection_routes
+        where provider = $1 and realm = any($2)
         "#,
         provider.name(),
-        realm,
+        realms,
     )
+    .map(|row| (row.realm, row.user_id))
     .fetch_all(pool)
     .await
 }

@@ -67,7 +67,8 @@ fn entries(events: Events) -> Page {
         } else {
             What::Item(Item::Event(Box::new(converted(event, zone.as_deref()))))
         };
-        Entry::new(id, at, what)
+        // Google says when it was changed last; what isn't known yet was made then, or moved near.
+        Entry::new(id, at, what).born("calendar.event.created", at)
     });
     Page {
         entries: read.chain(nameless(events.page.unreadable)).collect(),

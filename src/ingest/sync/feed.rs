@@ -145,7 +145,17 @@ pub(super) struct Entry {
     pub id: String,
     /// When it arrived or was changed, by the provider's clock.
     pub at: Option<DateTime<Utc>>,
+    /// What it is that it is there, where that may be news.
+    pub birth: Option<Birth>,
     pub what: What,
+}
+
+/// How an item came to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Birth {
+    /// The event that it is.
+    pub event: &'static str,
+    pub at: DateTime<Utc>,
 }
 
 #[derive(Debug)]
@@ -167,8 +177,14 @@ impl Entry {
         Self {
             id: id.into(),
             at,
+            birth: None,
             what,
         }
+    }
+
+    pub fn born(mut self, event: &'static str, at: Option<DateTime<Utc>>) -> Self {
+        self.birth = at.map(|at| Birth { event, at });
+        self
     }
 
     pub fn unreadable(id: impl Into<String>, reason: impl Into<String>) -> Self {

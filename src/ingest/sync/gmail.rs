@@ -162,6 +162,9 @@ impl Mailbox {
     }
 }
 
+/// On what the user sent.
+const SENT: &str = "SENT";
+
 fn is_never(labels: &[String]) -> bool {
     labels.iter().any(|label| NEVER.contains(&label.as_str()))
 }
@@ -180,7 +183,15 @@ fn read(id: String, message: &Message, exclusions: &Exclusions) -> Entry {
     match parse_mail(raw, at) {
         Ok(mail) => match exclusions.of_mail(&mail) {
             Some(part) => Entry::new(id, at, What::Excluded(part)),
-            None => Entry::new(id, at, What::Item(Item::Email(Box::new(mail)))),
+            None => {
+                let is_own = message.labels.iter().any(|label| label == SENT);
+                let event = if is_own {
+                    "gmail.message.sent"
+                } else {
+                    "gmail.message.received"
+                };
+                Entry::new(id, at, What::Item(Item::Email(Box::new(mail)))).born(event, at)
+            }
         },
         Err(reason) => {
             tracing::info!(id, reason, "a message of Gmail can't be read");

@@ -1,7 +1,7 @@
 //! HubSpot's contacts, notes and deals. What changed is found by searching for the time of change,
 //! which is late by up to half a minute: each look goes back a little behind the last one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -56,8 +56,34 @@ impl Records {
                 What::Item(self.converted(record, about))
             };
             Entry::new(record.id.clone(), record.modified(self.kind), what)
+                .born(creation(self.kind), record.created_at)
         });
         Ok(read.chain(nameless(page.unreadable)).collect())
+    }
+
+    /// These records, with these properties beside those that are kept.
+    pub async fn ask(&self, ids: &[String], properties: &[String]) -> Result<Asked, Error> {
+        let found = self
+            .hubspot
+            .crm
+            .get_all(&self.grant, self.kind, ids, properties)
+            .await?;
+        let mut values = HashMap::new();
+        for record in &found.items {
+            for property in properties {
+                let of = (record.id.clone(), property.clone());
+                values.insert(of, record.property(property));
+            }
+        }
+        let mut entries = self.entries(found).await?;
+        let there: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+        let gone: Vec<Entry> = ids
+            .iter()
+            .filter(|id| !there.contains(id.as_str()))
+            .map(|id| Entry::new(id.clone(), None, What::Gone))
+            .collect();
+        entries.extend(gone);
+        Ok(Asked { entries, values })
     }
 
     fn converted(&self, record: &Record, about: &[String]) -> Item {
@@ -133,6 +159,22 @@ impl Records {
             cursor: Some(after.to_string()),
         })
     }
+}
+
+const fn creation(kind: Kinds) -> &'static str {
+    match kind {
+        Kinds::Contacts => "hubspot.contact.creation",
+        Kinds::Notes => "hubspot.note.creation",
+        Kinds::Deals => "hubspot.deal.creation",
+    }
+}
+
+/// Records by their ids, as they are now.
+pub(super) struct Asked {
+    /// Those that aren't there any more are gone.
+    pub entries: Vec<Entry>,
+    /// The values of the properties that were asked for, by record and property.
+    pub values: HashMap<(String, String), Option<String>>,
 }
 
 /// The latest change that was seen, and what the search that saw it found.

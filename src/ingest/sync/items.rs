@@ -8,6 +8,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Source;
+use super::news::Removed;
 use crate::book::Kind;
 use crate::db::Scoped;
 
@@ -206,6 +207,30 @@ pub(super) async fn note(
     .execute(&mut **tx)
     .await
     .map(drop)
+}
+
+/// The rows of these items.
+pub(super) async fn rows(
+    tx: &mut Scoped,
+    source: &str,
+    ids: &[String],
+) -> Result<Vec<Removed>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let user_id = tx.user_id();
+    sqlx::query_as!(
+        Removed,
+        r#"
+        select external_id, item_id as "row!" from provider_items
+        where user_id = $1 and source = $2 and item_id is not null and external_id = any($3)
+        "#,
+        user_id,
+        source,
+        ids,
+    )
+    .fetch_all(&mut **tx)
+    .await
 }
 
 /// Parts items from their rows, and tells which of the rows no item stands for any more. Items that

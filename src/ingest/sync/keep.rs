@@ -5,15 +5,17 @@
 use std::collections::{HashMap, HashSet};
 
 use serde_json::json;
+use uuid::Uuid;
 
-use super::feed::{Entry, What};
+use super::feed::{Birth, Entry, What};
 use super::items::{self, Links, Problem};
+use super::news::{Met, News, Removed};
 use super::store::Step;
 use super::{Source, store};
 use crate::book::{self, NewContact, NewEvent, Origin};
 use crate::db::Scoped;
 use crate::ids;
-use crate::ingest::batch::Batch;
+use crate::ingest::batch::{Batch, Outcome};
 use crate::ingest::files::Item;
 use crate::retrieval::{self, Embed};
 use crate::state::App;
@@ -52,6 +54,8 @@ pub(super) struct Also<'a> {
     pub cursor: Option<String>,
     /// Whether what is kept is a walk's.
     pub is_walk: bool,
+    /// For the events that follow.
+    pub news: Option<News<'a>>,
 }
 
 /// Entries by what becomes of them.
@@ -59,6 +63,7 @@ pub(super) struct Also<'a> {
 struct Sorted {
     ids: Vec<String>,
     at: Vec<Option<chrono::DateTime<chrono::Utc>>>,
+    births: Vec<Option<Birth>>,
     items: Vec<Item>,
     gone: Vec<String>,
     excluded: (Vec<String>, Vec<String>),
@@ -72,6 +77,7 @@ fn sorted(entries: Vec<Entry>) -> Sorted {
             What::Item(item) => {
                 sorted.ids.push(entry.id);
                 sorted.at.push(entry.at);
+                sorted.births.push(entry.birth);
                 sorted.items.push(item);
             }
             What::Gone => sorted.gone.push(entry.id),
@@ -115,13 +121,16 @@ pub(super) async fn keep(
         ..Kept::default()
     };
     let keys: Vec<Vec<u8>> = batch.keys().iter().map(|key| key.to_vec()).collect();
+    let mut outcome = Outcome::default();
+    let mut rows = HashMap::new();
     if !keys.is_empty() {
-        let counts = batch
+        outcome = batch
             .store(&mut tx, app, Origin::Provider)
             .await
             .or_retry()?;
+        let counts = outcome.counts;
         kept.stored = i64::try_from(counts.imported).or_fail()?;
-        link(&mut tx, source, &sorted, &keys).await.or_retry()?;
+        rows = link(&mut tx, source, &sorted, &keys).await.or_retry()?;
         if counts.imported > 0 {
             queue_embedding(context, &mut tx).await?;
         }
@@ -131,12 +140,32 @@ pub(super) async fn keep(
             sorted.unreadable.0.len() as u64,
         );
     }
-    kept.removed = remove(&mut tx, source, &sorted.gone, true)
+    let gone = remove(&mut tx, source, &sorted.gone, true)
         .await
-        .or_retry()?
-        + remove(&mut tx, source, &sorted.excluded.0, false)
+        .or_retry()?;
+    let excluded = remove(&mut tx, source, &sorted.excluded.0, false)
+        .await
+        .or_retry()?;
+    kept.removed = i64::try_from(gone.len() + excluded.len()).or_fail()?;
+    if let Some(news) = &also.news {
+        let met: Vec<Met<'_>> = sorted
+            .ids
+            .iter()
+            .zip(&keys)
+            .zip(&sorted.births)
+            .filter_map(|((external_id, key), birth)| {
+                Some(Met {
+                    external_id,
+                    row: *rows.get(key)?,
+                    birth: *birth,
+                })
+            })
+            .collect();
+        let (new, updated) = (&outcome.new, &outcome.updated);
+        news.record(&mut tx, &met, new, updated, &gone, context.task_id)
             .await
             .or_retry()?;
+    }
     for (problem, (ids, reasons)) in [
         (Problem::Excluded, &sorted.excluded),
         (Problem::Unreadable, &sorted.unreadable),
@@ -185,7 +214,7 @@ async fn link(
     source: Source,
     sorted: &Sorted,
     keys: &[Vec<u8>],
-) -> Result<(), sqlx::Error> {
+) -> Result<HashMap<Vec<u8>, Uuid>, sqlx::Error> {
     let rows = book::ids_of(tx, source.item_kind(), keys).await?;
     let mut links = Links::default();
     for ((external_id, key), at) in sorted.ids.iter().zip(keys).zip(&sorted.at) {
@@ -195,23 +224,27 @@ async fn link(
             links.at.push(*at);
         }
     }
-    items::link(tx, source.name(), &links).await
+    items::link(tx, source.name(), &links).await?;
+    Ok(rows)
 }
 
-/// Parts items from their rows and removes the rows that nothing stands for any more.
+/// Parts items from their rows and removes the rows that nothing stands for any more: these.
 pub(super) async fn remove(
     tx: &mut Scoped,
     source: Source,
     ids: &[String],
     gone: bool,
-) -> Result<i64, sqlx::Error> {
+) -> Result<Vec<Removed>, sqlx::Error> {
+    let mut rows = items::rows(tx, source.name(), ids).await?;
     let parted = items::part(tx, source.name(), ids, gone).await?;
     if parted.is_empty() {
-        return Ok(0);
+        return Ok(Vec::new());
     }
     let deleted = book::delete(tx, source.item_kind(), &parted).await?;
     retrieval::forget(tx, &deleted).await?;
-    Ok(i64::try_from(deleted.len()).unwrap_or(i64::MAX))
+    let deleted: HashSet<Uuid> = deleted.into_iter().collect();
+    rows.retain(|removed| deleted.contains(&removed.row));
+    Ok(rows)
 }
 
 /// Gives each item the key of its row: the one that it has; else the one that its content leads to,

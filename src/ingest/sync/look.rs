@@ -77,7 +77,8 @@ async fn look(app: &App, scope: UserScope, source: Source) -> anyhow::Result<boo
     let checked_at = app.clock.now();
     let mut tx = scope.begin(&app.pool).await?;
     let name = source.name();
-    let Some(place) = store::open(&mut tx, name, source.provider().name()).await? else {
+    let Some(place) = store::open(&mut tx, name, source.provider().name(), app.clock.now()).await?
+    else {
         store::forget_due(&mut tx, name).await?;
         tx.commit().await?;
         return Ok(false);

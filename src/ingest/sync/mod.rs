@@ -13,6 +13,7 @@ mod hubspot;
 mod items;
 mod keep;
 mod look;
+mod news;
 mod reading;
 pub(super) mod routes;
 mod scope;
@@ -29,7 +30,7 @@ use crate::identity::connections::{
 use crate::identity::settings::ScopeChanged;
 use crate::state::App;
 use crate::tasks::{Context, Enqueue, Failure, Handler, OrFailure as _, Payload};
-use crate::webhooks::Told;
+use crate::webhooks::{self, Delivered};
 
 pub use items::Unreadable;
 pub use look::LookForChanges;
@@ -83,6 +84,16 @@ impl Source {
             Self::HubspotContacts => Kind::Contact,
             Self::HubspotNotes => Kind::Note,
             Self::HubspotDeals => Kind::Deal,
+        }
+    }
+
+    /// What HubSpot's notifications call its items.
+    const fn object_kind(self) -> Option<&'static str> {
+        match self {
+            Self::HubspotContacts => Some("contact"),
+            Self::HubspotNotes => Some("note"),
+            Self::HubspotDeals => Some("deal"),
+            Self::Gmail | Self::Calendar => None,
         }
     }
 
@@ -249,20 +260,57 @@ async fn queue_after(
     Ok(())
 }
 
-/// A provider said that something changed: its source is read.
-impl Handler<App> for Told {
+/// A provider said that something changed: its source is read. What HubSpot tells names the records,
+/// and waits in the inbox until the reading of their source asks for them.
+impl Handler<App> for Delivered {
     async fn run(self, context: Context<App>) -> Result<Value, Failure> {
-        let Some(source) = Source::named(&self.source) else {
-            return Ok(json!({"sources": []}));
-        };
+        let (app, now) = (&context.app, context.app.clock.now());
         let mut tx = context.begin().await?;
-        source
-            .queue(&context.app, &mut tx, caused_by(&context))
+        webhooks::tidy(&mut tx, app.clock.system())
             .await
             .or_retry()?;
+        let given: Vec<Source> = connections::list_within(&mut tx)
+            .await
+            .or_retry()?
+            .iter()
+            .flat_map(|connection| {
+                let is_given = |source: &Source| {
+                    source.provider().name() == connection.provider
+                        && source.off(connection).is_none()
+                };
+                Source::ALL.into_iter().filter(is_given)
+            })
+            .collect();
+        let mut read = Vec::new();
+        for kind in webhooks::pending_kinds(&mut tx, &self.provider)
+            .await
+            .or_retry()?
+        {
+            let names_items = !kind.is_empty();
+            let source = given.iter().copied().find(|source| {
+                if names_items {
+                    source.object_kind() == Some(kind.as_str())
+                } else {
+                    source.name() == self.provider
+                }
+            });
+            let mut by = context.task_id;
+            if let Some(source) = source {
+                by = source
+                    .queue(app, &mut tx, caused_by(&context))
+                    .await
+                    .or_retry()?;
+                read.push(source);
+            }
+            if source.is_none() || !names_items {
+                webhooks::settle_all(&mut tx, &self.provider, &kind, by, now)
+                    .await
+                    .or_retry()?;
+            }
+        }
         tx.commit().await.or_retry()?;
-        context.app.tasks.wake();
-        Ok(json!({"sources": [source]}))
+        app.tasks.wake();
+        Ok(json!({"sources": read}))
     }
 }
 

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::feed::{Entry, Feed, Page, Walk, What, Why};
 use super::keep::{self, Also, Kept};
+use super::news::{self, News};
 use super::store::{self, Place, Rhythm, Step};
 use super::{Source, items};
 use crate::identity::connections::NotConnected;
@@ -21,6 +22,7 @@ use crate::live::Topic;
 use crate::providers::{Error, Kind};
 use crate::state::App;
 use crate::tasks::{Context, Failure, OrFailure as _};
+use crate::webhooks;
 
 /// After so long an attempt gives its slot back, and what changed meanwhile is looked at.
 const SLICE: Duration = Duration::from_secs(20);
@@ -30,6 +32,8 @@ const MOST_EMPTY: u32 = 100;
 const PORTION: usize = 100;
 /// Items removed in one transaction.
 const REMOVED_AT_ONCE: i64 = 1000;
+/// Of HubSpot's deliveries.
+const TOLD_AT_ONCE: i64 = 100;
 /// How often everything is compared.
 const RECONCILED_EVERY: TimeDelta = TimeDelta::hours(24);
 /// How often we look ourselves. While notifications come, looking is for what they lost.
@@ -104,7 +108,8 @@ impl<'c> Reading<'c> {
     ) -> Result<Self, Failure> {
         let app = &context.app;
         let mut tx = context.scope.begin(&app.pool).await.or_retry()?;
-        let place = store::open(&mut tx, source.name(), source.provider().name())
+        let now = app.clock.now();
+        let place = store::open(&mut tx, source.name(), source.provider().name(), now)
             .await
             .or_retry()?
             .ok_or(NotConnected(source.provider()))
@@ -150,18 +155,19 @@ impl<'c> Reading<'c> {
             }
         }
         let mut tx = self.context.begin().await?;
-        store::begin(&mut tx, name, &self.place.account)
+        let now = self.context.app.clock.now();
+        store::begin(&mut tx, name, &self.place.account, now)
             .await
             .or_retry()?;
         // Should this attempt and all that follow it fail, it is looked at again.
-        let later = self.context.app.clock.now() + TimeDelta::minutes(5);
+        let later = now + TimeDelta::minutes(5);
         store::due_at(&mut tx, name, later).await.or_retry()?;
         self.reload(tx).await
     }
 
     async fn reload(&mut self, mut tx: crate::db::Scoped) -> Result<(), Failure> {
-        let source = self.source;
-        self.place = store::open(&mut tx, source.name(), source.provider().name())
+        let (source, now) = (self.source, self.context.app.clock.now());
+        self.place = store::open(&mut tx, source.name(), source.provider().name(), now)
             .await
             .or_retry()?
             .ok_or(NotConnected(source.provider()))
@@ -179,6 +185,7 @@ impl<'c> Reading<'c> {
             self.reload(tx).await?;
         }
         loop {
+            self.ask_told().await?;
             if let Some(cursor) = self.place.cursor.clone() {
                 self.follow(&cursor).await?;
             }
@@ -194,6 +201,52 @@ impl<'c> Reading<'c> {
             "read": self.read, "stored": self.all.stored, "removed": self.all.removed,
             "unreadable": self.all.unreadable,
         }))
+    }
+
+    /// Fetches the records that HubSpot told of, as they are now, and brings the book to them. One
+    /// record takes one call, whenever the index of changes learns of it.
+    async fn ask_told(&mut self) -> Result<(), Failure> {
+        let Feed::HubSpot(records) = self.feed else {
+            return Ok(());
+        };
+        loop {
+            let mut tx = self
+                .context
+                .scope
+                .begin(&self.context.app.pool)
+                .await
+                .or_retry()?;
+            let kind = self.source.object_kind().unwrap_or_default();
+            let pending = webhooks::pending(&mut tx, "hubspot", kind, TOLD_AT_ONCE)
+                .await
+                .or_retry()?;
+            drop(tx);
+            if pending.is_empty() {
+                return Ok(());
+            }
+            let (ids, properties) = news::asked_for(&pending);
+            let asked = records.ask(&ids, &properties).await;
+            let asked = self.feed.grant().or_wait(self.context, asked).await?;
+            let there = asked.there();
+            let also = Also {
+                walked: if self.place.walk.is_some() {
+                    &there
+                } else {
+                    &[]
+                },
+                news: Some(self.news().told(&pending, &asked.values)),
+                ..Also::default()
+            };
+            let kept = keep::keep(self.context, self.source, asked.entries, also).await?;
+            self.read += kept.repairs();
+            self.count(kept);
+            self.tell(kept);
+        }
+    }
+
+    fn news(&self) -> News<'_> {
+        let now = self.context.app.clock.now();
+        News::new(self.source, &self.place.account, self.place.began_at, now)
     }
 
     fn why_walk(&self) -> Option<Why> {
@@ -235,6 +288,7 @@ impl<'c> Reading<'c> {
                 let ids: Vec<String> = portion.iter().map(|entry| entry.id.clone()).collect();
                 let also = Also {
                     walked: if walks { &ids } else { &[] },
+                    news: Some(self.news()),
                     ..Also::default()
                 };
                 let kept = keep::keep(self.context, self.source, portion, also).await?;
@@ -401,6 +455,7 @@ impl<'c> Reading<'c> {
         for portion in portions {
             let also = Also {
                 is_walk: true,
+                news: Some(self.news()),
                 ..Also::default()
             };
             all = all.and(keep::keep(self.context, self.source, portion, also).await?);
@@ -410,6 +465,7 @@ impl<'c> Reading<'c> {
             step: page.next.map_or(Step::End, Step::To),
             cursor: page.cursor,
             is_walk: true,
+            news: Some(self.news()),
         };
         let kept = keep::keep(self.context, self.source, last, also).await?;
         Ok((all.and(kept), read))
@@ -429,7 +485,13 @@ impl<'c> Reading<'c> {
             if gone.is_empty() {
                 break;
             }
-            removed += keep::remove(&mut tx, self.source, &gone, true)
+            let rows = keep::remove(&mut tx, self.source, &gone, true)
+                .await
+                .or_retry()?;
+            removed += i64::try_from(rows.len()).or_fail()?;
+            let (none, task_id) = (HashSet::new(), self.context.task_id);
+            self.news()
+                .record(&mut tx, &[], &none, &none, &rows, task_id)
                 .await
                 .or_retry()?;
             tx.commit().await.or_retry()?;

@@ -22,6 +22,8 @@ pub(super) struct Place {
     pub unreadable: i64,
     pub last_reconciled_at: Option<DateTime<Utc>>,
     pub scope_changed: bool,
+    /// When its reading began: what was there before is no news.
+    pub began_at: DateTime<Utc>,
 }
 
 /// None when the provider isn't connected.
@@ -29,6 +31,7 @@ pub(super) async fn open(
     tx: &mut Scoped,
     source: &str,
     provider: &str,
+    now: DateTime<Utc>,
 ) -> Result<Option<Place>, sqlx::Error> {
     let user_id = tx.user_id();
     sqlx::query_as!(
@@ -37,7 +40,8 @@ pub(super) async fn open(
         select connections.account, sources.account as "stored_account?", cursor, changes_page, walk,
             walk_started_at, coalesce(walk_listed, false) as "walk_listed!", page,
             coalesce(done, 0) as "done!", total, coalesce(unreadable, 0) as "unreadable!",
-            last_reconciled_at, coalesce(scope_changed, false) as "scope_changed!"
+            last_reconciled_at, coalesce(scope_changed, false) as "scope_changed!",
+            coalesce(began_at, $4) as "began_at!"
         from connections
         left join sources on sources.user_id = $1 and sources.source = $2
         where connections.user_id = $1 and connections.provider = $3
@@ -45,19 +49,25 @@ pub(super) async fn open(
         user_id,
         source,
         provider,
+        now,
     )
     .fetch_optional(&mut **tx)
     .await
 }
 
 /// Begins with an account, from nothing.
-pub(super) async fn begin(tx: &mut Scoped, source: &str, account: &str) -> Result<(), sqlx::Error> {
+pub(super) async fn begin(
+    tx: &mut Scoped,
+    source: &str,
+    account: &str,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
     let user_id = tx.user_id();
     sqlx::query!(
         "
-        insert into sources (user_id, source, account) values ($1, $2, $3)
+        insert into sources (user_id, source, account, began_at) values ($1, $2, $3, $4)
         on conflict (user_id, source) do update set
-            account = excluded.account, cursor = null, changes_page = null, walk = null,
+            account = excluded.account, began_at = excluded.began_at, cursor = null, changes_page = null, walk = null,
             walk_started_at = null, walk_listed = false, page = null, done = 0, total = null,
             unreadable = 0, repairs = 0, gaps_repaired = 0, last_synced_at = null,
             last_reconciled_at = null, problem = null
@@ -65,6 +75,7 @@ pub(super) async fn begin(tx: &mut Scoped, source: &str, account: &str) -> Resul
         user_id,
         source,
         account,
+        now,
     )
     .execute(&mut **tx)
     .await

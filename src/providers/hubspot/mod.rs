@@ -3,6 +3,7 @@
 pub mod crm;
 mod error;
 pub mod oauth;
+pub mod signature;
 
 use crate::config;
 use crate::telemetry::Metrics;
