@@ -173,14 +173,15 @@ async fn deliver(
             event["attemptNumber"] = json!(attempt);
         }
         let body = Value::Array(batch.clone()).to_string();
-        let (now, http) = match world.upgrade().map(World) {
-            Some(world) => (world.clock().now(), world.http().clone()),
+        let (signed_at, http) = match world.upgrade().map(World) {
+            // Signatures are dated by the real time, wherever a story's clock stands.
+            Some(world) => (world.clock().system(), world.http().clone()),
             None => return,
         };
-        if attempt_one(&http, &target, body, now, oddity).await {
+        if attempt_one(&http, &target, body, signed_at, oddity).await {
             return;
         }
-        if attempt < RETRIES && !wait(&world, now, attempt, pace).await {
+        if attempt < RETRIES && !wait(&world, attempt, pace).await {
             return;
         }
     }
@@ -191,12 +192,12 @@ async fn attempt_one(
     http: &reqwest::Client,
     target: &str,
     body: String,
-    now: DateTime<Utc>,
+    signed_at: DateTime<Utc>,
     oddity: Option<Oddity>,
 ) -> bool {
     let at = match oddity {
-        Some(Oddity::StaleTimestamp) => now - TimeDelta::minutes(10),
-        _ => now,
+        Some(Oddity::StaleTimestamp) => signed_at - TimeDelta::minutes(10),
+        _ => signed_at,
     };
     let timestamp = at.timestamp_millis().to_string();
     let secret = match oddity {
@@ -221,7 +222,7 @@ async fn attempt_one(
 }
 
 /// Until the next attempt; false when the world ended meanwhile.
-async fn wait(world: &Weak<Inner>, from: DateTime<Utc>, attempt: u32, pace: Pace) -> bool {
+async fn wait(world: &Weak<Inner>, attempt: u32, pace: Pace) -> bool {
     match pace {
         Pace::Every(pause) => {
             tokio::time::sleep(pause).await;
@@ -230,6 +231,9 @@ async fn wait(world: &Weak<Inner>, from: DateTime<Utc>, attempt: u32, pace: Pace
         Pace::Real => {
             // 1, 3, 7 … minutes, and then every few hours: a day in all.
             let minutes = i64::from(2_u32.saturating_pow(attempt + 1) - 1).min(240);
+            let Some(from) = world.upgrade().map(|inner| inner.clock.now()) else {
+                return false;
+            };
             let due = from + TimeDelta::minutes(minutes);
             while let Some(now) = world.upgrade().map(|inner| inner.clock.now()) {
                 if now >= due {
