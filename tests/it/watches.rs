@@ -109,13 +109,10 @@ impl Practice {
 
     /// How often a source was looked at because somebody told.
     async fn told(&self) -> i64 {
-        sqlx::query_scalar(
-            "select (select count(*) from tasks where kind = 'provider_told')
-                + (select count(*) from ended_tasks where kind = 'provider_told')",
-        )
-        .fetch_one(&mut self.database().await)
-        .await
-        .unwrap()
+        sqlx::query_scalar("select count(*) from webhook_events")
+            .fetch_one(&mut self.database().await)
+            .await
+            .unwrap()
     }
 }
 

@@ -2,12 +2,12 @@
 
 use chrono::TimeDelta;
 use paraplanner::simulator::Entry;
-use paraplanner::simulator::google::{Mischief, PushSettings};
+use paraplanner::simulator::google::{Delivery, Mischief, PushSettings};
 use reqwest::Method;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::practice::{ANN, Practice};
+use crate::practice::{ANN, Practice, letter};
 use crate::world::eventually;
 
 const TOPIC: &str = "projects/practice/topics/gmail";
@@ -98,6 +98,85 @@ async fn new_mail_and_meetings_are_known_as_soon_as_google_tells() {
             .await;
     }
     practice.assert_mail_is_equal().await;
+}
+
+impl Practice {
+    /// The events that Google's notifications brought about so far.
+    async fn happened(&self) -> Vec<String> {
+        let inbox = self
+            .ann
+            .lock()
+            .await
+            .get("/api/webhook-events?limit=200")
+            .await
+            .ok();
+        let items = inbox["items"].as_array().unwrap();
+        assert!(
+            items.iter().all(|item| item["verified"] == true),
+            "{items:?}"
+        );
+        let mut names: Vec<String> = items
+            .iter()
+            .flat_map(|item| item["caused"].as_array().unwrap())
+            .filter_map(|caused| Some(format!("{} {}", caused["id"], caused["name"].as_str()?)))
+            .collect();
+        names.sort();
+        names.dedup();
+        let name = |text: &String| text.split_once(' ').unwrap().1.to_owned();
+        names.iter().map(name).collect()
+    }
+
+    async fn until_happened(&self, expected: &[&str]) {
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        eventually(&format!("{expected:?} happened"), async || {
+            let mut names = self.happened().await;
+            names.sort();
+            (names == expected).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn what_happens_is_an_event_and_what_lay_there_before_is_none() {
+    let practice = Practice::open_with_push().await;
+    practice.receive("Old news", "Before anybody signed in.");
+    practice.pass_a_minute().await;
+    practice.sign_in().await;
+    practice.until_watched().await;
+    let google = practice.simulator.world().google();
+    let mut expected = vec!["gmail.message.received"];
+    let id = practice.receive("Fresh news", "Our daughter plays the harpsichord.");
+    practice.until_happened(&expected).await;
+
+    let mine = letter("Mine", ANN, "I wrote this.", practice.now());
+    let sent = Delivery {
+        labels: vec!["SENT".to_owned()],
+        ..Delivery::default()
+    };
+    google.deliver(ANN, &mine, sent).unwrap();
+    expected.push("gmail.message.sent");
+    practice.until_happened(&expected).await;
+
+    let event = google
+        .add_event(ANN, &json!({"summary": "Concert",
+            "start": {"dateTime": "2026-12-05T10:00:00Z"}, "end": {"dateTime": "2026-12-05T11:00:00Z"}}))
+        .unwrap();
+    let event = event["id"].as_str().unwrap();
+    expected.push("calendar.event.created");
+    practice.until_happened(&expected).await;
+    google
+        .patch_event(ANN, event, &json!({"summary": "Opera"}))
+        .unwrap();
+    expected.push("calendar.event.updated");
+    practice.until_happened(&expected).await;
+    assert!(google.delete_event(ANN, event));
+    expected.push("calendar.event.cancelled");
+    practice.until_happened(&expected).await;
+    assert!(google.delete_message(ANN, &id));
+    expected.push("gmail.message.deleted");
+    practice.until_happened(&expected).await;
 }
 
 #[tokio::test]

@@ -140,6 +140,11 @@ impl World {
         app
     }
 
+    /// Where the last of the other instances is.
+    pub fn other_url(&self) -> String {
+        format!("http://{}", self.others.last().unwrap().address)
+    }
+
     pub const fn app(&self) -> &App {
         &self.running.app
     }
