@@ -1,23 +1,20 @@
 //! The first import, and a second look at what is unchanged, against simulated providers without limits
 //! on the same machine: `cargo bench --bench import -- mails 20000`, `… contacts 25000`. A third word
 //! `embedding` leaves the built-in embedder on; otherwise embeddings go to a port where nobody answers.
-//! `DATABASE_URL` is used when it is set; the program's own Postgres otherwise.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+mod support;
+
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use paraplanner::clock::Clock;
 use paraplanner::simulator::Simulator;
-use paraplanner::simulator::google::{Decision, Delivery};
-use paraplanner::simulator::hubspot;
-use reqwest::header::{COOKIE, LOCATION, ORIGIN, SET_COOKIE};
-use serde_json::Value;
+use paraplanner::simulator::google::Delivery;
+use reqwest::header::{COOKIE, ORIGIN};
 use tokio::net::TcpListener;
 
-const ADVISOR: &str = "advisor@firm.example";
-const PORTAL: u64 = 4242;
+use support::{ADVISOR, PORTAL, Program, WITHOUT_EMBEDDING, open_accounts};
+
 /// Some of what advisors' mails are made of, so that texts differ and have an ordinary length.
 const SENTENCES: [&str; 6] = [
     "Thank you for the call on Tuesday, it was good to hear how the house is coming along.",
@@ -27,123 +24,6 @@ const SENTENCES: [&str; 6] = [
     "Please don't sell anything before we have spoken about the taxes.",
     "The children are back at school, so mornings are better for us than evenings.",
 ];
-
-struct Program {
-    child: Child,
-    url: String,
-    cookie: String,
-    http: reqwest::Client,
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Program {
-    fn start(data: &std::path::Path, simulator: &Simulator, embedding: bool) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_paraplanner"));
-        command
-            .current_dir(data)
-            .env("DATA_DIR", data.join("data"))
-            .env("PORT", "0")
-            .env("LOG_LEVEL", "warn")
-            .env("GMAIL_UNITS_PER_MINUTE", "0")
-            .env("CALENDAR_CALLS_PER_MINUTE", "0")
-            .env("HUBSPOT_CALLS_PER_MINUTE", "0")
-            .env("HUBSPOT_SEARCHES_PER_MINUTE", "0")
-            .env("RATE_LIMIT_PER_USER", "0")
-            .envs(simulator.settings())
-            .stdout(Stdio::piped())
-            .stdin(Stdio::null());
-        if !embedding {
-            command
-                .env("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
-                .env("OPENAI_EMBEDDING_MODEL", "nobody");
-        }
-        let mut child = command.spawn().expect("the program starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("its output"))
-            .read_line(&mut line)
-            .expect("its first line");
-        let url = line
-            .trim()
-            .strip_prefix("listening on ")
-            .expect("its address");
-        Self {
-            url: url.replace("127.0.0.1", "localhost"),
-            child,
-            cookie: String::new(),
-            http: reqwest::Client::builder()
-                .redirect(reqwest::redirect::Policy::none())
-                .build()
-                .expect("a client"),
-        }
-    }
-
-    /// Follows redirects, and keeps our cookies.
-    async fn follow(&mut self, path: &str) {
-        let mut at = format!("{}{path}", self.url);
-        loop {
-            let mut request = self.http.get(&at);
-            if at.starts_with(&self.url) {
-                request = request.header(COOKIE, &self.cookie);
-            }
-            let reply = request.send().await.expect("an answer");
-            for set in reply.headers().get_all(SET_COOKIE) {
-                let pair = set
-                    .to_str()
-                    .expect("text")
-                    .split(';')
-                    .next()
-                    .expect("a pair");
-                if !self.cookie.is_empty() {
-                    self.cookie.push_str("; ");
-                }
-                self.cookie.push_str(pair);
-            }
-            match reply.headers().get(LOCATION) {
-                Some(location) => location.to_str().expect("text").clone_into(&mut at),
-                None => return,
-            }
-        }
-    }
-
-    async fn source(&self, name: &str) -> Value {
-        let url = format!("{}/api/ingest/status", self.url);
-        let reply = self.http.get(url).header(COOKIE, &self.cookie).send();
-        let status: Value = reply.await.expect("an answer").json().await.expect("JSON");
-        let items = status["items"].as_array().expect("sources");
-        items
-            .iter()
-            .find(|item| item["source"] == name)
-            .cloned()
-            .unwrap_or_default()
-    }
-
-    /// How long until all is there.
-    async fn until(&self, source: &str, is: impl Fn(&Value) -> bool) -> Duration {
-        let started = Instant::now();
-        loop {
-            let item = self.source(source).await;
-            if is(&item) {
-                return started.elapsed();
-            }
-            assert!(started.elapsed() < Duration::from_secs(3600), "{item}");
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }
-
-    /// Megabytes, at most so far.
-    fn memory(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-        let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-        Some(kilobytes / 1024)
-    }
-}
 
 fn mails(count: u32, now: DateTime<Utc>) -> impl Iterator<Item = (Vec<u8>, Delivery)> {
     let first = now - TimeDelta::days(700);
@@ -195,15 +75,15 @@ async fn main() {
     let simulator = Simulator::start(listener, Clock::default()).expect("a simulator");
     let google = simulator.world().google();
     let now = simulator.world().clock().now();
-    google.add_account(ADVISOR, "Advisor");
+    open_accounts(&simulator);
     let data = tempfile::tempdir().expect("a folder");
-    let mut program = Program::start(data.path(), &simulator, embedding);
+    let mut program = Program::start_with(
+        data.path(),
+        &simulator,
+        if embedding { &[] } else { &WITHOUT_EMBEDDING },
+    );
     let (source, all) = match what {
         "contacts" => {
-            let hubspot = simulator.world().hubspot();
-            hubspot.add_portal(PORTAL, "firm.example");
-            hubspot.add_user(PORTAL, 9001, ADVISOR);
-            hubspot.set_limits(false, false);
             let contacts = (0..count).map(|n| {
                 let properties = [
                     ("firstname", format!("First{n}")),
@@ -231,24 +111,14 @@ async fn main() {
             ("gmail", count)
         }
     };
-    google.decide(Decision::Allow {
-        email: ADVISOR.to_owned(),
-    });
     let mut started = Instant::now();
-    program.follow("/api/auth/google/start").await;
+    program.sign_in(&simulator).await;
     if what == "contacts" {
         program
             .until("gmail", |item| item["last_synced_at"].is_string())
             .await;
-        simulator
-            .world()
-            .hubspot()
-            .decide(hubspot::Decision::Allow {
-                portal: PORTAL,
-                user: 9001,
-            });
         started = Instant::now();
-        program.follow("/api/auth/hubspot/start").await;
+        program.connect_hubspot(&simulator).await;
     }
     program
         .until(source, |item| item["done"].as_u64() >= Some(u64::from(all)))
