@@ -461,6 +461,34 @@ async fn what_was_answered_is_stored_although_the_database_crashed() {
 }
 
 #[tokio::test]
+async fn what_is_told_of_a_dead_connection_waits_for_a_new_one() {
+    let practice = Practice::connected(&[]).await;
+    let hubspot = practice.simulator.world().hubspot();
+    hubspot.revoke(PORTAL);
+    hubspot.expire_access_tokens();
+    let portal = practice.simulator.world().portal(PORTAL);
+    let id = portal.add_contact(&[("email", "zoe@example.com")]).unwrap();
+    for n in 0..2 {
+        let body = json!([creation(id, n)]).to_string();
+        assert_eq!(practice.deliver(&body).await, 200);
+        practice
+            .until("it is known to be dead", "hubspot_contacts", |item| {
+                item["state"] == "needs_reauth"
+            })
+            .await;
+    }
+    assert_eq!(practice.inbox("state=pending").await.len(), 2);
+    practice.connect_hubspot().await;
+    let inbox = practice.until_handled(2).await;
+    assert_eq!(
+        events_of(&inbox, "contact.creation"),
+        ["hubspot.contact.creation", "hubspot.contact.creation"],
+        "the same event for both"
+    );
+    assert_eq!(practice.rows("events").await, 1);
+}
+
+#[tokio::test]
 async fn two_advisors_of_one_account_have_an_inbox_each() {
     let practice = Practice::connected(&[]).await;
     let google = practice.simulator.world().google();

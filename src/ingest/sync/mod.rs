@@ -274,9 +274,10 @@ impl Handler<App> for Delivered {
             .or_retry()?
             .iter()
             .flat_map(|connection| {
+                // What waits for the user to connect again waits in the inbox, too.
                 let is_given = |source: &Source| {
                     source.provider().name() == connection.provider
-                        && source.off(connection).is_none()
+                        && matches!(source.off(connection), None | Some("needs_reauth"))
                 };
                 Source::ALL.into_iter().filter(is_given)
             })
