@@ -144,6 +144,7 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
         {
             tracing::warn!(%error, "leases of earlier starts could not be ended");
         }
+        let queued = watch::begin(&self.with, self.registry.schedules()).await;
         hints.working.store(true, Ordering::Relaxed);
         tokio::select! {
             () = stop.cancelled() => {}
@@ -154,7 +155,7 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
             () = watch::rescue(&self.with) => {}
             () = watch::listen(&self.with) => {}
             () = watch::announce(&self.with) => {}
-            () = watch::due(&self.with, self.registry.schedules()) => {}
+            () = watch::due(&self.with, self.registry.schedules(), queued) => {}
             () = watch::measure(&self.with, &kinds) => {}
             () = self.claim(&life, &kinds) => {}
         }

@@ -108,9 +108,21 @@ pub async fn announce(with: &WorkerSettings) {
     }
 }
 
+/// The due times of recurring work that were dealt with.
+pub type Queued = HashMap<&'static str, DateTime<Utc>>;
+
+/// The first look, before the worker says that it is there: recurring work that nobody knew begins with
+/// its next due time, which is to be counted from now.
+pub async fn begin(with: &WorkerSettings, schedules: &[Schedule]) -> Queued {
+    let mut queued = Queued::new();
+    if let Err(error) = look(with, schedules, &mut queued).await {
+        tracing::warn!(%error, "looking for what is due failed");
+    }
+    queued
+}
+
 /// Wakes what is due, when it is due.
-pub async fn due(with: &WorkerSettings, schedules: &[Schedule]) {
-    let mut queued: HashMap<&str, DateTime<Utc>> = HashMap::new();
+pub async fn due(with: &WorkerSettings, schedules: &[Schedule], mut queued: Queued) {
     let mut failures = 0;
     loop {
         let pause = match look(with, schedules, &mut queued).await {
@@ -135,7 +147,7 @@ pub async fn due(with: &WorkerSettings, schedules: &[Schedule]) {
 async fn look(
     with: &WorkerSettings,
     schedules: &[Schedule],
-    queued: &mut HashMap<&'static str, DateTime<Utc>>,
+    queued: &mut Queued,
 ) -> Result<Duration, sqlx::Error> {
     let due = with.queue.move_due().await?;
     if due.moved > 0 {
