@@ -47,6 +47,8 @@ pub struct Enqueue {
     pub caused_by: Option<Value>,
     /// Not before this instant.
     pub run_at: Option<DateTime<Utc>>,
+    /// Another than the kind's own.
+    pub priority: Option<Priority>,
 }
 
 impl Tasks {
@@ -85,7 +87,7 @@ impl Tasks {
             P::KIND,
             serde_json::to_value(payload)?,
             scheduled,
-            P::PRIORITY as i16,
+            how.priority.unwrap_or(P::PRIORITY) as i16,
             now,
             P::MAX_ATTEMPTS,
             how.unique_key,
