@@ -7,12 +7,14 @@
 mod store;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::book::Kind;
+use crate::tasks::{Payload, Priority};
 
-pub use store::{append, names};
+pub use store::{append, names, open, settle, since};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -28,4 +30,27 @@ pub struct NewEvent {
     /// What the book can't tell.
     pub data: Value,
     pub occurred_at: DateTime<Utc>,
+}
+
+/// "Something has happened."
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Happened {}
+
+impl Payload for Happened {
+    const KIND: &'static str = "apply_rules";
+    const PRIORITY: Priority = Priority::Interactive;
+}
+
+/// An event as it is recorded.
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub id: Uuid,
+    pub name: String,
+    /// `email`, `contact`, `note`, `deal` or `event`.
+    pub item_kind: Option<String>,
+    pub item_id: Option<Uuid>,
+    pub external_id: Option<String>,
+    pub data: Value,
+    pub occurred_at: DateTime<Utc>,
+    pub recorded_at: DateTime<Utc>,
 }

@@ -6,21 +6,24 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::NewEvent;
+use super::{Event, Happened, NewEvent};
 use crate::db::Scoped;
 use crate::ids;
+use crate::state::App;
+use crate::tasks::Enqueue;
 
-/// Records what isn't recorded yet. The id of each, in the order that they came.
+/// Records what isn't recorded yet, and queues what follows from it. The id of each, in the order that
+/// they came.
 pub async fn append(
+    app: &App,
     tx: &mut Scoped,
     events: &[NewEvent],
     caused_by: &Value,
-    now: DateTime<Utc>,
-) -> Result<Vec<Uuid>, sqlx::Error> {
+) -> anyhow::Result<Vec<Uuid>> {
     if events.is_empty() {
         return Ok(Vec::new());
     }
-    let user_id = tx.user_id();
+    let (user_id, now) = (tx.user_id(), app.clock.now());
     let ids: Vec<Uuid> = events.iter().map(|_| ids::next()).collect();
     let names: Vec<&str> = events.iter().map(|event| event.name).collect();
     let keys: Vec<&[u8]> = events.iter().map(|event| &event.key[..]).collect();
@@ -38,7 +41,7 @@ pub async fn append(
         .collect();
     let data: Vec<&Value> = events.iter().map(|event| &event.data).collect();
     let occurred: Vec<DateTime<Utc>> = events.iter().map(|event| event.occurred_at).collect();
-    sqlx::query!(
+    let recorded = sqlx::query!(
         "
         insert into events (id, user_id, name, event_key, item_kind, item_id, external_id, data,
             caused_by, occurred_at, recorded_at)
@@ -63,6 +66,13 @@ pub async fn append(
     )
     .execute(&mut **tx)
     .await?;
+    if recorded.rows_affected() > 0 {
+        let once = Enqueue {
+            unique_key: Some("rules".to_owned()),
+            ..Enqueue::default()
+        };
+        app.tasks.enqueue(tx, &Happened {}, once).await?;
+    }
     let recorded: HashMap<Vec<u8>, Uuid> = sqlx::query!(
         "select event_key, id from events where user_id = $1 and event_key = any($2)",
         user_id,
@@ -91,4 +101,63 @@ pub async fn names(tx: &mut Scoped, ids: &[Uuid]) -> Result<HashMap<Uuid, String
     .fetch_all(&mut **tx)
     .await?;
     Ok(rows.into_iter().collect())
+}
+
+/// What rules haven't looked at yet, oldest first.
+pub async fn open(tx: &mut Scoped, limit: i64) -> Result<Vec<Event>, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_as!(
+        Event,
+        "
+        select id, name, item_kind, item_id, external_id, data, occurred_at, recorded_at
+        from events
+        where user_id = $1 and handled_at is null
+        order by id
+        limit $2
+        ",
+        user_id,
+        limit,
+    )
+    .fetch_all(&mut **tx)
+    .await
+}
+
+/// What happened since then, oldest first; the latest of it when it is too much.
+pub async fn since(
+    tx: &mut Scoped,
+    since: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<Event>, sqlx::Error> {
+    let user_id = tx.user_id();
+    let mut events = sqlx::query_as!(
+        Event,
+        "
+        select id, name, item_kind, item_id, external_id, data, occurred_at, recorded_at
+        from events
+        where user_id = $1 and recorded_at >= $2
+        order by id desc
+        limit $3
+        ",
+        user_id,
+        since,
+        limit,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    events.reverse();
+    Ok(events)
+}
+
+/// Notes that rules have looked at these.
+pub async fn settle(tx: &mut Scoped, ids: &[Uuid], now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query!(
+        "update events set handled_at = $3 where user_id = $1 and id = any($2)",
+        user_id,
+        ids,
+        now,
+    )
+    .execute(&mut **tx)
+    .await
+    .map(drop)
 }

@@ -216,7 +216,7 @@ async fn store_batch(
                     unique_key: Some("embed".to_owned()),
                     request_id: context.request_id.clone(),
                     caused_by: Some(json!({"kind": "task", "id": context.task_id})),
-                    run_at: None,
+                    ..Enqueue::default()
                 },
             )
             .await

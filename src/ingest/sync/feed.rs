@@ -1,6 +1,7 @@
 //! What each source tells of itself, in one form: a page of everything, a page of what changed.
 
 use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 
 use super::Source;
 use super::calendar::Diary;
@@ -151,11 +152,13 @@ pub(super) struct Entry {
 }
 
 /// How an item came to be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Birth {
     /// The event that it is.
     pub event: &'static str,
     pub at: DateTime<Utc>,
+    /// What the book doesn't keep of it.
+    pub data: Value,
 }
 
 #[derive(Debug)]
@@ -183,7 +186,18 @@ impl Entry {
     }
 
     pub fn born(mut self, event: &'static str, at: Option<DateTime<Utc>>) -> Self {
-        self.birth = at.map(|at| Birth { event, at });
+        self.birth = at.map(|at| Birth {
+            event,
+            at,
+            data: json!({}),
+        });
+        self
+    }
+
+    pub fn with_data(mut self, data: Value) -> Self {
+        if let Some(birth) = &mut self.birth {
+            birth.data = data;
+        }
         self
     }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
+use serde_json::json;
 use tokio::sync::OnceCell;
 
 use super::feed::{Begun, Entry, Page, Walk, What, Why};
@@ -190,7 +191,14 @@ fn read(id: String, message: &Message, exclusions: &Exclusions) -> Entry {
                 } else {
                     "gmail.message.received"
                 };
-                Entry::new(id, at, What::Item(Item::Email(Box::new(mail)))).born(event, at)
+                let data = json!({
+                    "labels": message.labels, "size": mail.size,
+                    "automatic": mail.auto_submitted || mail.list_id.is_some(),
+                    "is_reply": !mail.in_reply_to.is_empty() || !mail.references.is_empty(),
+                });
+                Entry::new(id, at, What::Item(Item::Email(Box::new(mail))))
+                    .born(event, at)
+                    .with_data(data)
             }
         },
         Err(reason) => {

@@ -157,12 +157,11 @@ pub(super) async fn keep(
                 Some(Met {
                     external_id,
                     row: *rows.get(key)?,
-                    birth: *birth,
+                    birth: birth.clone(),
                 })
             })
             .collect();
-        let (new, updated) = (&outcome.new, &outcome.updated);
-        news.record(&mut tx, &met, new, updated, &gone, context.task_id)
+        news.record(app, &mut tx, (&met, &outcome), &gone, context.task_id)
             .await
             .or_retry()?;
     }
@@ -197,7 +196,7 @@ async fn queue_embedding(context: &Context<App>, tx: &mut Scoped) -> Result<(), 
         unique_key: Some("embed".to_owned()),
         request_id: context.request_id.clone(),
         caused_by: Some(json!({"kind": "task", "id": context.task_id})),
-        run_at: None,
+        ..Enqueue::default()
     };
     context
         .app

@@ -4,7 +4,7 @@
 //! What a source brings anew is an event only if it came to be since the reading of the source began,
 //! and not long ago: years of old mail are no news, nor is what lay there while nobody was connected.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -16,6 +16,8 @@ use super::hubspot::Asked;
 use crate::db::Scoped;
 use crate::events::{self, NewEvent};
 use crate::ids;
+use crate::ingest::batch::Outcome;
+use crate::state::App;
 use crate::webhooks::{self, Pending};
 
 /// What is older is no news, even if we hear of it only now.
@@ -74,14 +76,13 @@ impl<'a> News<'a> {
     /// Records what happened, and what each delivery came to.
     pub async fn record(
         &self,
+        app: &App,
         tx: &mut Scoped,
-        met: &[Met<'_>],
-        new: &HashSet<Uuid>,
-        updated: &HashSet<Uuid>,
+        (met, stored): (&[Met<'_>], &Outcome),
         removed: &[Removed],
         task_id: Uuid,
-    ) -> Result<(), sqlx::Error> {
-        let mut happened = self.of_stored(met, new, updated);
+    ) -> anyhow::Result<()> {
+        let mut happened = self.of_stored(met, stored);
         happened.extend(self.of_removed(removed));
         // Which of the events each delivery came to.
         let mut came_to: Vec<(Uuid, Vec<usize>)> = Vec::new();
@@ -104,7 +105,7 @@ impl<'a> News<'a> {
             }
         }
         let caused_by = json!({"kind": "task", "id": task_id});
-        let ids = events::append(tx, &happened, &caused_by, self.now).await?;
+        let ids = events::append(app, tx, &happened, &caused_by).await?;
         let settled: Vec<(Uuid, Vec<Uuid>)> = came_to
             .into_iter()
             .map(|(delivery, events)| {
@@ -115,21 +116,16 @@ impl<'a> News<'a> {
         if settled.is_empty() {
             return Ok(());
         }
-        webhooks::settle(tx, &settled, task_id, self.now).await
+        Ok(webhooks::settle(tx, &settled, task_id, self.now).await?)
     }
 
-    fn of_stored(
-        &self,
-        met: &[Met<'_>],
-        new: &HashSet<Uuid>,
-        updated: &HashSet<Uuid>,
-    ) -> Vec<NewEvent> {
+    fn of_stored(&self, met: &[Met<'_>], stored: &Outcome) -> Vec<NewEvent> {
         met.iter()
             .filter_map(|met| {
-                let birth = met.birth.filter(|birth| birth.at >= self.since)?;
-                let (name, moment) = if new.contains(&met.row) {
+                let birth = met.birth.as_ref().filter(|birth| birth.at >= self.since)?;
+                let (name, moment) = if stored.new.contains(&met.row) {
                     (birth.event, String::new())
-                } else if updated.contains(&met.row) {
+                } else if stored.updated.contains(&met.row) {
                     (self.source.changed()?, birth.at.to_rfc3339())
                 } else {
                     return None;
@@ -139,7 +135,7 @@ impl<'a> News<'a> {
                     key: self.key(name, &[met.external_id, &moment]),
                     item: Some((self.source.item_kind(), met.row)),
                     external_id: met.external_id.to_owned(),
-                    data: json!({}),
+                    data: birth.data.clone(),
                     occurred_at: birth.at,
                 })
             })

@@ -18,6 +18,7 @@ use super::news::{self, News};
 use super::store::{self, Place, Rhythm, Step};
 use super::{Source, items};
 use crate::identity::connections::NotConnected;
+use crate::ingest::batch::Outcome;
 use crate::live::Topic;
 use crate::providers::{Error, Kind};
 use crate::state::App;
@@ -489,9 +490,9 @@ impl<'c> Reading<'c> {
                 .await
                 .or_retry()?;
             removed += i64::try_from(rows.len()).or_fail()?;
-            let (none, task_id) = (HashSet::new(), self.context.task_id);
+            let (app, task_id) = (&self.context.app, self.context.task_id);
             self.news()
-                .record(&mut tx, &[], &none, &none, &rows, task_id)
+                .record(app, &mut tx, (&[], &Outcome::default()), &rows, task_id)
                 .await
                 .or_retry()?;
             tx.commit().await.or_retry()?;
