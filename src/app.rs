@@ -34,7 +34,8 @@ use crate::state::App;
 use crate::tasks::{Keep, Queue, Registry, Tasks, TidyTasks, Worker, WorkerSettings};
 use crate::telemetry::Metrics;
 use crate::{
-    book, chat, demo_clock, identity, ingest, live, operations, page, retrieval, tasks, webhooks,
+    book, chat, demo_clock, events, identity, ingest, live, operations, page, retrieval, rules,
+    tasks, webhooks,
 };
 
 /// Until a reply begins, uploads and whole answers apart.
@@ -66,6 +67,7 @@ fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(webhooks::router())
         .merge(retrieval::routes::router())
         .merge(ingest::routes::router())
+        .merge(rules::routes::router())
         .merge(chat::routes::router())
         .merge(demo_clock::router())
         .layer(from_fn_with_state(REPLY_TIMEOUT, middleware::timeout));
@@ -96,6 +98,17 @@ fn handlers() -> Registry<App> {
         .with::<connections::KeepWatches>()
         .with::<settings::ScopeChanged>()
         .with::<retrieval::Embed>()
+        .with::<events::Happened>()
+        .with::<rules::WelcomeEmail>()
+        .with::<rules::FollowUp>()
+        .with::<rules::ProcessEmail>()
+        .with::<rules::MeetingBrief>()
+        .with::<rules::Generic>()
+        .with::<rules::CreateContact>()
+        .with::<rules::CreateNote>()
+        .with::<rules::DraftReply>()
+        .with::<rules::SendEmail>()
+        .with::<rules::AskAssistant>()
         .routine::<TidyTasks>()
         .routine::<ingest::LookForChanges>()
         .routine::<connections::RevokeOwed>()

@@ -36,6 +36,8 @@ pub mod retrieval;
 
 pub mod ingest;
 
+pub mod rules;
+
 pub mod agent;
 
 pub mod chat;

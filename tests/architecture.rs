@@ -31,6 +31,7 @@ const SLICES: &[&str] = &[
     "webhooks",
     "retrieval",
     "ingest",
+    "rules",
     "agent",
     "chat",
     "operations",

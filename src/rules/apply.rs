@@ -1,0 +1,101 @@
+//! The live run: new events, and the rules that are on.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::act::act;
+use super::engine::{Decision, Ledger, REMEMBERED, Standing, decide};
+use super::facts::{self, Known};
+use super::store::{self, Run};
+use crate::db::Scoped;
+use crate::events::{self, Happened};
+use crate::live::Topic;
+use crate::state::App;
+use crate::tasks::{Context, Failure, Handler, OrFailure as _};
+
+/// Events dealt with in one transaction.
+const AT_ONCE: i64 = 100;
+
+impl Handler<App> for Happened {
+    async fn run(self, context: Context<App>) -> Result<Value, Failure> {
+        let (mut looked, mut acted) = (0, 0);
+        loop {
+            let mut tx = context.begin().await?;
+            let events = events::open(&mut tx, AT_ONCE).await.or_retry()?;
+            if events.is_empty() {
+                break;
+            }
+            looked += events.len();
+            acted += apply(&context, &mut tx, events).await.or_retry()?;
+            tx.commit().await.or_retry()?;
+            context.app.tasks.wake();
+        }
+        if acted > 0 {
+            let user_id = context.scope.user_id();
+            context.app.live.tell(user_id, Topic::Task, json!({}));
+        }
+        Ok(json!({"events": looked, "acted": acted}))
+    }
+}
+
+/// All rules on all of these events. How many acted.
+async fn apply(
+    context: &Context<App>,
+    tx: &mut Scoped,
+    events: Vec<events::Event>,
+) -> anyhow::Result<usize> {
+    let now = context.app.clock.now();
+    let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
+    let standing: Vec<Standing> = store::enabled(tx)
+        .await?
+        .into_iter()
+        .filter_map(|(id, text)| Standing::read(id, &text))
+        .collect();
+    let mut acted = 0;
+    if !standing.is_empty() {
+        let mut ledger = Ledger {
+            marks: store::marks(tx, now - REMEMBERED).await?,
+        };
+        for known in facts::of(tx, events).await? {
+            for rule in &standing {
+                acted += usize::from(run(context, tx, rule, &known, &mut ledger).await?);
+            }
+        }
+    }
+    events::settle(tx, &ids, now).await?;
+    Ok(acted)
+}
+
+/// One rule on one event. Whether it acted.
+async fn run(
+    context: &Context<App>,
+    tx: &mut Scoped,
+    standing: &Standing,
+    known: &Known,
+    ledger: &mut Ledger,
+) -> anyhow::Result<bool> {
+    let (app, now) = (&context.app, context.app.clock.now());
+    let outcome = match decide(standing, known, ledger, now) {
+        Decision::Unconcerned | Decision::Missed(_) => return Ok(false),
+        Decision::Held(code, _) => code,
+        Decision::Acts => "acted",
+    };
+    let writes = standing.writes();
+    let run = Run {
+        rule_id: standing.id,
+        event_id: known.event.id,
+        outcome,
+        thread_id: known.thread_id.filter(|_| writes),
+        recipient: known.address.clone().filter(|_| writes),
+    };
+    if !store::begin_run(tx, &run, now).await? || outcome != "acted" {
+        return Ok(false);
+    }
+    ledger.note(standing, known, now);
+    let mut tasks = Vec::new();
+    for action in &standing.rule.actions {
+        tasks.extend(act(app, tx, standing.id, action, known).await?);
+    }
+    store::end_run(tx, &run, &tasks, now).await?;
+    Ok(true)
+}

@@ -1,0 +1,348 @@
+//! `/api/rules`: standing instructions, and their rehearsal.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::engine::{Decision, Ledger, Standing, asks, decide, filled};
+use super::grammar::{Rule, parse};
+use super::store::{self, Stored};
+use super::{facts, grammar};
+use crate::events;
+use crate::http::{CurrentUser, Cursor, Json, Page, PageQuery, Path, Problem, ProblemBody};
+use crate::ids;
+use crate::state::App;
+
+/// More than anybody keeps in mind.
+const MOST_RULES: i64 = 1000;
+/// The latest events that a rehearsal looks at.
+const REHEARSED: i64 = 500;
+/// How far a rehearsal looks back unless it is told.
+const USUALLY: TimeDelta = TimeDelta::days(7);
+
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, put, delete))
+        .routes(routes!(preview))
+}
+
+/// A rule, and what its text was understood as.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct RuleBody {
+    id: Option<Uuid>,
+    text: String,
+    enabled: bool,
+    /// `inherit`, or `auto`: what it does outside needs no approval.
+    autonomy: String,
+    #[serde(flatten)]
+    parsed: Option<Parsed>,
+    created_at: Option<DateTime<Utc>>,
+    last_matched_at: Option<DateTime<Utc>>,
+    match_count: i64,
+    /// Why it was switched off by itself.
+    notice: Option<String>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct Parsed {
+    /// `gmail.message.received`
+    trigger: String,
+    /// `from=*@example.com and is_reply=no`; none when it acts always.
+    condition: Option<String>,
+    /// The first action's name.
+    action: String,
+    /// The first action's parameters, as written.
+    parameters: serde_json::Map<String, Value>,
+    /// All actions, each in the grammar.
+    actions: Vec<String>,
+}
+
+impl From<&Rule> for Parsed {
+    fn from(rule: &Rule) -> Self {
+        let triggers: Vec<String> = rule.triggers.iter().map(ToString::to_string).collect();
+        Self {
+            trigger: triggers.join(" or "),
+            condition: rule.condition.as_ref().map(ToString::to_string),
+            action: rule
+                .actions
+                .first()
+                .map_or_else(String::new, |action| action.name().to_string()),
+            parameters: rule.actions.first().map(parameters).unwrap_or_default(),
+            actions: rule.actions.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// As written, in canonical form.
+fn parameters(action: &grammar::Action) -> serde_json::Map<String, Value> {
+    let written = action.parameters().into_iter();
+    written
+        .map(|(name, value)| (name.to_owned(), Value::from(value)))
+        .collect()
+}
+
+impl From<Stored> for RuleBody {
+    fn from(stored: Stored) -> Self {
+        Self {
+            id: Some(stored.id),
+            parsed: parse(&stored.text).ok().as_ref().map(Parsed::from),
+            text: stored.text,
+            enabled: stored.enabled,
+            autonomy: stored.autonomy,
+            created_at: Some(stored.created_at),
+            last_matched_at: stored.last_matched_at,
+            match_count: stored.match_count,
+            notice: stored.notice,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+struct PutRule {
+    text: String,
+    #[serde(default = "on")]
+    enabled: bool,
+    #[serde(default = "inherit")]
+    autonomy: String,
+}
+
+const fn on() -> bool {
+    true
+}
+
+fn inherit() -> String {
+    "inherit".to_owned()
+}
+
+impl PutRule {
+    fn check(&self) -> Result<(), Problem> {
+        read(&self.text)?;
+        if !["inherit", "auto"].contains(&self.autonomy.as_str()) {
+            return Err(Problem::invalid("autonomy", "must be inherit or auto"));
+        }
+        Ok(())
+    }
+
+    fn parts(&self) -> (&str, bool, &str) {
+        (self.text.trim(), self.enabled, &self.autonomy)
+    }
+}
+
+/// A rule that this version can carry out.
+fn read(text: &str) -> Result<Rule, Problem> {
+    let rule = parse(text).map_err(|error| Problem::invalid("text", error.message))?;
+    if rule.condition.as_ref().is_some_and(asks) {
+        let message = "judge \"…\" can't be decided by this version yet";
+        return Err(Problem::invalid("text", message));
+    }
+    Ok(rule)
+}
+
+/// The user's rules, newest first.
+#[utoipa::path(get, path = "/api/rules", tag = "rules", params(PageQuery), responses(
+    (status = 200, body = Page<RuleBody>), (status = 401, body = ProblemBody), (status = 422, body = ProblemBody)))]
+async fn list(
+    State(app): State<App>,
+    CurrentUser(scope): CurrentUser,
+    crate::http::Query(page): crate::http::Query<PageQuery>,
+) -> Result<Json<Page<RuleBody>>, Problem> {
+    let (limit, cursor) = page.parse()?;
+    let mut tx = scope.begin(&app.pool).await?;
+    let rows = store::list(&mut tx, limit, cursor.map(|cursor| cursor.id)).await?;
+    Ok(Json(Page::of(
+        rows.into_iter().map(RuleBody::from).collect(),
+        limit,
+        |body: &RuleBody| Cursor {
+            at: body.created_at.unwrap_or_default(),
+            id: body.id.unwrap_or_default(),
+        },
+    )))
+}
+
+/// Saves a rule. A text that can't be read is answered with the column where it stops making sense.
+#[utoipa::path(post, path = "/api/rules", tag = "rules", responses(
+    (status = 201, body = RuleBody), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody),
+    (status = 403, body = ProblemBody), (status = 409, body = ProblemBody), (status = 415, body = ProblemBody),
+    (status = 422, body = ProblemBody)))]
+async fn create(
+    State(app): State<App>,
+    CurrentUser(scope): CurrentUser,
+    Json(asked): Json<PutRule>,
+) -> Result<(StatusCode, Json<RuleBody>), Problem> {
+    asked.check()?;
+    let mut tx = scope.begin(&app.pool).await?;
+    if store::count(&mut tx).await? >= MOST_RULES {
+        return Err(Problem::conflict("there are too many rules"));
+    }
+    let id = ids::next();
+    store::insert(&mut tx, id, asked.parts(), app.clock.now()).await?;
+    let stored = store::find(&mut tx, id)
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    tx.commit().await?;
+    Ok((StatusCode::CREATED, Json(stored.into())))
+}
+
+/// One rule.
+#[utoipa::path(get, path = "/api/rules/{id}", tag = "rules", params(("id" = Uuid, Path)), responses(
+    (status = 200, body = RuleBody), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody)))]
+async fn get(
+    State(app): State<App>,
+    CurrentUser(scope): CurrentUser,
+    Path(id): Path<Uuid>,
+) -> Result<Json<RuleBody>, Problem> {
+    let mut tx = scope.begin(&app.pool).await?;
+    let stored = store::find(&mut tx, id)
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    Ok(Json(stored.into()))
+}
+
+/// Writes a rule anew.
+#[utoipa::path(put, path = "/api/rules/{id}", tag = "rules", params(("id" = Uuid, Path)), responses(
+    (status = 200, body = RuleBody), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody),
+    (status = 403, body = ProblemBody), (status = 404, body = ProblemBody), (status = 415, body = ProblemBody),
+    (status = 422, body = ProblemBody)))]
+async fn put(
+    State(app): State<App>,
+    CurrentUser(scope): CurrentUser,
+    Path(id): Path<Uuid>,
+    Json(asked): Json<PutRule>,
+) -> Result<Json<RuleBody>, Problem> {
+    let mut tx = scope.begin(&app.pool).await?;
+    store::find(&mut tx, id)
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    asked.check()?;
+    store::update(&mut tx, id, asked.parts()).await?;
+    let stored = store::find(&mut tx, id)
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    tx.commit().await?;
+    Ok(Json(stored.into()))
+}
+
+/// Ends a rule. What it has done stays.
+#[utoipa::path(delete, path = "/api/rules/{id}", tag = "rules", params(("id" = Uuid, Path)), responses(
+    (status = 204), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody),
+    (status = 404, body = ProblemBody)))]
+async fn delete(
+    State(app): State<App>,
+    CurrentUser(scope): CurrentUser,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, Problem> {
+    let mut tx = scope.begin(&app.pool).await?;
+    if !store::delete(&mut tx, id).await? {
+        return Err(Problem::not_found());
+    }
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+struct Rehearse {
+    text: String,
+    /// A week ago when it is left out.
+    since: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct Rehearsal {
+    rule: RuleBody,
+    matches: Vec<Match>,
+    misses: Vec<Miss>,
+    /// What the model would be asked, in tokens.
+    estimated_tokens: i64,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct Match {
+    event: EventBody,
+    would_do: Vec<Value>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct Miss {
+    event: EventBody,
+    /// Which clause, and why.
+    failed: String,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct EventBody {
+    id: Uuid,
+    name: String,
+    title: String,
+    item_kind: Option<String>,
+    item_id: Option<Uuid>,
+    occurred_at: DateTime<Utc>,
+}
+
+/// What a rule would have done about what happened. Nothing is done.
+#[utoipa::path(post, path = "/api/rules/preview", tag = "rules", responses(
+    (status = 200, body = Rehearsal), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody),
+    (status = 403, body = ProblemBody), (status = 415, body = ProblemBody), (status = 422, body = ProblemBody)))]
+async fn preview(
+    State(app): State<App>,
+    CurrentUser(scope): CurrentUser,
+    Json(asked): Json<Rehearse>,
+) -> Result<Json<Rehearsal>, Problem> {
+    let rule = read(&asked.text)?;
+    let body = RuleBody {
+        id: None,
+        parsed: Some(Parsed::from(&rule)),
+        text: asked.text.trim().to_owned(),
+        enabled: false,
+        autonomy: inherit(),
+        created_at: None,
+        last_matched_at: None,
+        match_count: 0,
+        notice: None,
+    };
+    let since = asked.since.unwrap_or_else(|| app.clock.now() - USUALLY);
+    let mut tx = scope.begin(&app.pool).await?;
+    let events = events::since(&mut tx, since, REHEARSED).await?;
+    let known = facts::of(&mut tx, events).await?;
+    drop(tx);
+    let standing = Standing {
+        id: Uuid::nil(),
+        rule,
+    };
+    let (mut matches, mut misses) = (Vec::new(), Vec::new());
+    let mut ledger = Ledger::default();
+    for known in known {
+        let event = EventBody {
+            id: known.event.id,
+            name: known.event.name.clone(),
+            title: known.title.clone(),
+            item_kind: known.event.item_kind.clone(),
+            item_id: known.event.item_id,
+            occurred_at: known.event.occurred_at,
+        };
+        let at = known.event.recorded_at;
+        match decide(&standing, &known, &ledger, at) {
+            Decision::Unconcerned => {}
+            Decision::Missed(failed) | Decision::Held(_, failed) => {
+                misses.push(Miss { event, failed });
+            }
+            Decision::Acts => {
+                ledger.note(&standing, &known, at);
+                let actions = standing.rule.actions.iter();
+                let would_do = actions.map(|action| filled(action, &known)).collect();
+                matches.push(Match { event, would_do });
+            }
+        }
+    }
+    Ok(Json(Rehearsal {
+        rule: body,
+        matches,
+        misses,
+        estimated_tokens: 0,
+    }))
+}

@@ -1,0 +1,261 @@
+//! All SQL over `rules` and `rule_runs`.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::db::Scoped;
+
+/// So many failures one after the other, and a rule is switched off.
+const MOST_FAILURES: i32 = 5;
+
+/// A rule as it is stored.
+pub(super) struct Stored {
+    pub id: Uuid,
+    pub text: String,
+    pub enabled: bool,
+    pub autonomy: String,
+    pub created_at: DateTime<Utc>,
+    pub last_matched_at: Option<DateTime<Utc>>,
+    pub match_count: i64,
+    pub notice: Option<String>,
+}
+
+/// Newest first; one more than `limit`.
+pub(super) async fn list(
+    tx: &mut Scoped,
+    limit: i64,
+    before: Option<Uuid>,
+) -> Result<Vec<Stored>, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_as!(
+        Stored,
+        "
+        select id, text, enabled, autonomy, created_at, last_matched_at, match_count, notice
+        from rules
+        where user_id = $1 and ($2::uuid is null or id < $2)
+        order by id desc
+        limit $3::bigint + 1
+        ",
+        user_id,
+        before,
+        limit,
+    )
+    .fetch_all(&mut **tx)
+    .await
+}
+
+pub(super) async fn find(tx: &mut Scoped, id: Uuid) -> Result<Option<Stored>, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_as!(
+        Stored,
+        "
+        select id, text, enabled, autonomy, created_at, last_matched_at, match_count, notice
+        from rules
+        where user_id = $1 and id = $2
+        ",
+        user_id,
+        id,
+    )
+    .fetch_optional(&mut **tx)
+    .await
+}
+
+pub(super) async fn count(tx: &mut Scoped) -> Result<i64, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_scalar!(
+        r#"select count(*) as "count!" from rules where user_id = $1"#,
+        user_id,
+    )
+    .fetch_one(&mut **tx)
+    .await
+}
+
+pub(super) async fn insert(
+    tx: &mut Scoped,
+    id: Uuid,
+    (text, enabled, autonomy): (&str, bool, &str),
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query!(
+        "
+        insert into rules (id, user_id, text, enabled, autonomy, created_at)
+        values ($1, $2, $3, $4, $5, $6)
+        ",
+        id,
+        user_id,
+        text,
+        enabled,
+        autonomy,
+        now,
+    )
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
+/// What the user writes ends a notice, and past failures are forgiven.
+pub(super) async fn update(
+    tx: &mut Scoped,
+    id: Uuid,
+    (text, enabled, autonomy): (&str, bool, &str),
+) -> Result<(), sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query!(
+        "
+        update rules set text = $3, enabled = $4, autonomy = $5, failures = 0, notice = null
+        where user_id = $1 and id = $2
+        ",
+        user_id,
+        id,
+        text,
+        enabled,
+        autonomy,
+    )
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
+/// Whether there was one.
+pub(super) async fn delete(tx: &mut Scoped, id: Uuid) -> Result<bool, sqlx::Error> {
+    let user_id = tx.user_id();
+    let deleted = sqlx::query!(
+        "delete from rules where user_id = $1 and id = $2",
+        user_id,
+        id,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(deleted.rows_affected() > 0)
+}
+
+/// Rules that are on, the oldest first.
+pub(super) async fn enabled(tx: &mut Scoped) -> Result<Vec<(Uuid, String)>, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query!(
+        "select id, text from rules where user_id = $1 and enabled order by id",
+        user_id,
+    )
+    .map(|row| (row.id, row.text))
+    .fetch_all(&mut **tx)
+    .await
+}
+
+/// What a rule did about an event.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    pub rule_id: Uuid,
+    pub event_id: Uuid,
+    /// `acted`, or what held it back.
+    pub outcome: &'static str,
+    pub thread_id: Option<Uuid>,
+    pub recipient: Option<String>,
+}
+
+/// Notes a run. False when the rule has dealt with this event before.
+pub(super) async fn begin_run(
+    tx: &mut Scoped,
+    run: &Run,
+    now: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let user_id = tx.user_id();
+    let inserted = sqlx::query!(
+        "
+        insert into rule_runs (user_id, rule_id, event_id, outcome, thread_id, recipient, task_ids, ran_at)
+        values ($1, $2, $3, $4, $5, $6, '{}', $7)
+        on conflict do nothing
+        ",
+        user_id,
+        run.rule_id,
+        run.event_id,
+        run.outcome,
+        run.thread_id,
+        run.recipient,
+        now,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(inserted.rows_affected() > 0)
+}
+
+/// Notes the tasks that a run queued, and that its rule matched.
+pub(super) async fn end_run(
+    tx: &mut Scoped,
+    run: &Run,
+    task_ids: &[Uuid],
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query!(
+        "
+        with run as (
+            update rule_runs set task_ids = $4
+            where user_id = $1 and rule_id = $2 and event_id = $3
+        )
+        update rules set match_count = match_count + 1, last_matched_at = $5
+        where user_id = $1 and id = $2
+        ",
+        user_id,
+        run.rule_id,
+        run.event_id,
+        task_ids,
+        now,
+    )
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
+/// Of a run that acted.
+pub(super) struct Mark {
+    pub rule_id: Uuid,
+    pub thread_id: Option<Uuid>,
+    pub recipient: Option<String>,
+    pub at: DateTime<Utc>,
+}
+
+/// The runs since then that acted.
+pub(super) async fn marks(tx: &mut Scoped, since: DateTime<Utc>) -> Result<Vec<Mark>, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_as!(
+        Mark,
+        "
+        select rule_id, thread_id, recipient, ran_at as at
+        from rule_runs
+        where user_id = $1 and ran_at > $2 and outcome = 'acted'
+        ",
+        user_id,
+        since,
+    )
+    .fetch_all(&mut **tx)
+    .await
+}
+
+/// What a task of a rule's came to. Failures in a row switch the rule off.
+pub(super) async fn judge(
+    tx: &mut Scoped,
+    rule_id: Uuid,
+    problem: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query!(
+        "
+        update rules
+        set failures = case when $3::text is null then 0 else failures + 1 end,
+            enabled = enabled and ($3::text is null or failures + 1 < $4),
+            notice = case
+                when $3::text is not null and failures + 1 >= $4 and enabled then $3
+                else notice
+            end
+        where user_id = $1 and id = $2 and ($3::text is not null or failures > 0)
+        ",
+        user_id,
+        rule_id,
+        problem,
+        MOST_FAILURES,
+    )
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
