@@ -83,7 +83,11 @@ impl Belongings {
             .as_str()
             .unwrap()
             .to_owned();
+        let rule = json!({"text": "when gmail.message.received then log"});
+        let rule = alex.post("/api/rules", &rule).await.json();
+        let rule = rule["id"].as_str().unwrap().to_owned();
         let mut all = vec![
+            ("/api/rules/", rule),
             ("/api/tasks/", task),
             ("/api/conversations/", conversation),
             ("/api/auth/tokens/", token),
@@ -150,14 +154,16 @@ async fn anothers_id_is_answered_like_no_id_at_all() {
     let alex = world.advisor("alex").await;
     let sam = world.advisor("sam").await;
     let belongings = Belongings::of(&world, &alex).await;
-    let body = json!({"title": "mine now"});
+    let body = json!({"title": "mine now", "text": "when gmail.* then log"});
     let mut swept = 0;
     for (method, path) in operations()
         .into_iter()
         .filter(|(_, path)| path.contains("{id}"))
     {
         let id = belongings.id_for(&path);
-        let sent = (method == Method::PATCH).then_some(&body);
+        let sent = [Method::PATCH, Method::PUT]
+            .contains(&method)
+            .then_some(&body);
         let others = sam
             .send(method.clone(), &path.replace("{id}", id), sent)
             .await;

@@ -31,6 +31,7 @@ mod queue;
 mod queue_model;
 mod queue_outage;
 mod queue_process;
+mod rules;
 mod server;
 mod sign_in;
 mod sync;
