@@ -30,12 +30,12 @@ use crate::providers::google::Google;
 use crate::providers::hubspot::HubSpot;
 use crate::providers::{self, local, openai};
 use crate::secret::{self, Keyring};
-use crate::state::App;
+use crate::state::{App, Memory};
 use crate::tasks::{Keep, Queue, Registry, Tasks, TidyTasks, Worker, WorkerSettings};
 use crate::telemetry::Metrics;
 use crate::{
-    book, chat, demo_clock, events, identity, ingest, live, operations, page, retrieval, rules,
-    tasks, webhooks,
+    activity, book, chat, demo_clock, effects, events, identity, ingest, live, operations, page,
+    retrieval, rules, tasks, webhooks,
 };
 
 /// Until a reply begins, uploads and whole answers apart.
@@ -62,8 +62,10 @@ fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(operations::router())
         .merge(identity::routes::router())
         .merge(tasks::routes::router())
+        .merge(activity::routes::router())
         .merge(live::routes::router())
         .merge(book::routes::router())
+        .merge(effects::routes::router())
         .merge(webhooks::router())
         .merge(retrieval::routes::router())
         .merge(ingest::routes::router())
@@ -220,6 +222,7 @@ pub fn build(config: Config, database: &Database, address: SocketAddr) -> anyhow
         frontend_url: Arc::new(frontend_url),
         stopping: CancellationToken::new(),
         halting: CancellationToken::new(),
+        memory: Memory::default(),
         background: TaskTracker::new(),
         config: Arc::new(config),
     })

@@ -15,6 +15,7 @@ pub mod telemetry;
 pub mod providers;
 
 // Engines: know users, but no feature.
+pub mod activity;
 pub mod live;
 pub mod state;
 pub mod tasks;
@@ -23,10 +24,10 @@ pub mod tasks;
 pub mod identity;
 pub mod llm;
 
-pub mod demo_clock;
-pub mod effects;
-
 pub mod book;
+pub mod demo_clock;
+
+pub mod effects;
 
 pub mod events;
 

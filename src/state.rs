@@ -1,6 +1,8 @@
 //! What every handler and task is given. Holds no slice; cheap to clone; built once in `app.rs`.
 
-use std::sync::Arc;
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::FromRef;
 use sqlx::PgPool;
@@ -49,6 +51,7 @@ pub struct App {
     pub stopping: CancellationToken,
     /// The grace is over: answers that are still being made are cut off and stored.
     pub halting: CancellationToken,
+    pub memory: Memory,
     /// Work that outlives its request (an answer whose reader left is stored); shutdown waits for it.
     pub background: TaskTracker,
 }
@@ -69,5 +72,21 @@ impl FromRef<App> for Metrics {
 impl AsRef<Self> for App {
     fn as_ref(&self) -> &Self {
         self
+    }
+}
+
+/// What slices keep in mind for as long as the process lives, each under a type of its own: never more
+/// than what the database says, only sooner at hand.
+#[derive(Clone, Default)]
+pub struct Memory(Arc<Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>);
+
+impl Memory {
+    /// The one of this type; empty when it is first asked for.
+    pub fn of<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = kept
+            .entry(TypeId::of::<T>())
+            .or_insert_with(|| Arc::new(T::default()));
+        Arc::clone(one).downcast().unwrap_or_default()
     }
 }

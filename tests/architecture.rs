@@ -20,13 +20,13 @@ const FOUNDATION: &[&str] = &[
     "telemetry",
 ];
 const OUTSIDE: &[&str] = &["providers"];
-const ENGINES: &[&str] = &["live", "state", "tasks"];
+const ENGINES: &[&str] = &["activity", "live", "state", "tasks"];
 const SLICES: &[&str] = &[
     "identity",
     "demo_clock",
     "llm",
-    "effects",
     "book",
+    "effects",
     "events",
     "webhooks",
     "retrieval",

@@ -155,7 +155,7 @@ impl Handler<Bench> for Timed {
 
 impl Handler<Bench> for OneEffect {
     async fn run(self, context: Context<Bench>) -> Result<Value, Failure> {
-        let outcome = effects::perform(&context, "once", &Counted { on: self.on }).await?;
+        let outcome = effects::perform(&context, "once", &Counted { on: self.on }, &()).await?;
         context.app.ran.fetch_add(1, Ordering::Relaxed);
         match outcome {
             Outcome::Done(result) => Ok(result),

@@ -1,15 +1,28 @@
-//! What is done to the outside world, each at most once per intent, whatever crashes between.
+//! What is done to the outside world: proposed, allowed, and done at most once per intent, whatever
+//! crashes between.
 //!
 //! Promises: `planned` is committed with the decision, `sending` before the provider hears of it, the
 //! outcome after. Whoever finds an effect in `sending` asks the provider what became of it before
 //! anything is repeated; where the provider can't tell, it is `unknown`, which is said and never
 //! resent. Every write carries the fence of the task, and nothing is sent when the lease is about to end.
-//! May not know: what an effect does ([`Outward`] is implemented beside its provider), nor whether it
-//! may be done: that is decided before.
+//! Nothing goes out while its user has paused everything. May not know: conversations, rules, how an
+//! action was thought of; it is given the bounds within which that happened, and judges by them.
+//! Reads `contacts` and `contact_keys` of `book`: whom the user knows.
 //!
-//! Begin with [`perform`]. A new kind of effect: `impl Outward`, a test that kills it midway.
+//! Begin with [`propose`] and [`see_through`]; [`perform`] is what makes an effect happen once. A new
+//! action: a variant of [`Action`], an `impl Outward` beside its provider's others, a test that kills it
+//! midway.
 
+mod action;
+mod approvals;
+pub mod calendar;
+mod crm;
+mod mail;
+mod policy;
+pub mod replies;
+pub mod routes;
 mod store;
+mod through;
 
 use std::future::Future;
 use std::time::Duration;
@@ -17,18 +30,36 @@ use std::time::Duration;
 use anyhow::anyhow;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::TimeDelta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::db::{Scoped, UserScope};
+use crate::identity::settings;
 use crate::ids;
+use crate::providers;
 use crate::state::App;
 use crate::tasks::{Context, Failure, Guard, OrFailure as _};
 use store::{Row, State};
 
+pub use action::{
+    Action, CancelEvent, Change, CreateContact, CreateEvent, CreateNote, SendEmail, Span,
+    UpdateContact, UpdateEvent, Wrong,
+};
+pub use approvals::{Approval, Proposal, decided, find, propose, tell};
+pub use mail::EFFECT_HEADER;
+pub use policy::{Bounds, Item, Risk};
+pub use store::made;
+pub use through::{Acted, see_through};
+
 /// No call is begun with less of the lease left: a thawed process must not speak after its successor.
 const MARGIN: Duration = Duration::from_millis(500);
+/// Between two questions of what became of an effect.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// What is still paused then is given up.
+const LONGEST_PAUSE: TimeDelta = TimeDelta::days(90);
 
 /// One kind of effect: its input is `Self`, stored as it was decided. `S` is what handlers are given.
 pub trait Outward<S>: Serialize + DeserializeOwned + Send + Sync {
@@ -36,6 +67,9 @@ pub trait Outward<S>: Serialize + DeserializeOwned + Send + Sync {
     const ACTION: &'static str;
     /// Of one call. Longer than the provider's own patience, shorter than the lease.
     const TIMEOUT: Duration = Duration::from_secs(30);
+    /// For how long the provider is asked again whether it was done, before it is `unknown`: searches
+    /// lag behind.
+    const PATIENCE: Duration = Duration::ZERO;
 
     /// Does it, carrying `key` to the provider in whatever way it can be found by later.
     fn send(
@@ -59,9 +93,19 @@ pub struct Notes {
     guard: Guard,
     effect: Uuid,
     noted: Option<Value>,
+    again: bool,
 }
 
 impl Notes {
+    pub const fn scope(&self) -> UserScope {
+        self.guard.scope()
+    }
+
+    /// Whether the provider may have heard of it before.
+    pub const fn is_again(&self) -> bool {
+        self.again
+    }
+
     pub const fn noted(&self) -> Option<&Value> {
         self.noted.as_ref()
     }
@@ -72,12 +116,18 @@ impl Notes {
         let write = async {
             let mut tx = self.guard.begin().await?;
             store::note(&mut tx, self.effect, &noted).await.or_retry()?;
-            tx.commit().await.or_retry()
+            let paused = settings::hold_if_paused(&mut tx).await.or_retry()?;
+            tx.commit().await.or_retry()?;
+            Ok::<_, Failure>(paused.is_some())
         };
-        write
+        let paused = write
             .await
             .map_err(|failure| SendError::Maybe(anyhow!("{failure}")))?;
         self.noted = Some(noted);
+        if paused {
+            let soon = Some(Duration::from_secs(1));
+            return Err(SendError::NotDone(anyhow!("everything is paused"), soon));
+        }
         Ok(())
     }
 }
@@ -91,6 +141,41 @@ pub enum SendError {
     NotDone(anyhow::Error, Option<Duration>),
     /// It may have happened: a timeout, a broken connection, a 5xx.
     Maybe(anyhow::Error),
+}
+
+/// What follows from a provider's error for a call that isn't to be repeated blindly.
+pub(crate) fn send_error(error: providers::Error) -> SendError {
+    use providers::Kind;
+    match error.kind {
+        Kind::Forbidden
+        | Kind::ScopeMissing
+        | Kind::NotFound
+        | Kind::Gone
+        | Kind::Conflict
+        | Kind::Invalid => SendError::Refused(error.into()),
+        // The user has to connect anew, which `see_through` waits for before it tries.
+        Kind::Unauthorized => SendError::NotDone(error.into(), Some(Duration::from_secs(5))),
+        Kind::RateLimited { retry_after } => {
+            let pause = retry_after.unwrap_or(Duration::from_secs(60));
+            SendError::NotDone(error.into(), Some(pause))
+        }
+        Kind::Unavailable | Kind::Ambiguous | Kind::Nonsense => SendError::Maybe(error.into()),
+    }
+}
+
+/// What is written when an effect ends, in the transaction that ends it.
+pub trait Settle {
+    fn settle(
+        &self,
+        tx: &mut Scoped,
+        outcome: &Outcome,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send;
+}
+
+impl Settle for () {
+    async fn settle(&self, _: &mut Scoped, _: &Outcome) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 /// What the provider knows of an effect.
@@ -124,6 +209,7 @@ pub async fn perform<S: AsRef<App> + Sync, E: Outward<S>>(
     context: &Context<S>,
     step: &str,
     input: &E,
+    settle: &(impl Settle + Sync),
 ) -> Result<Outcome, Failure> {
     let user_id = context.scope.user_id().0;
     let key = key(user_id, context.task_id, step, E::ACTION);
@@ -139,17 +225,26 @@ pub async fn perform<S: AsRef<App> + Sync, E: Outward<S>>(
         guard: context.guard(),
         effect: row.id,
         noted: row.noted.clone(),
+        again: row.sent > 0,
     };
     if row.state == State::Sending {
         match found(context, &input, &key, &notes).await? {
-            Found::Done(result) => return end(context, &row, Outcome::Done(result)).await,
-            Found::CannotTell(why) => return end(context, &row, Outcome::Unknown(why)).await,
+            Found::Done(result) => return end(context, &row, Outcome::Done(result), settle).await,
+            Found::CannotTell(why) => {
+                let waited = row
+                    .sending_at
+                    .map(|at| context.app.as_ref().clock.now() - at);
+                if waited.and_then(|waited| waited.to_std().ok()) < Some(E::PATIENCE) {
+                    return Err(Failure::Again(LOOK_AGAIN));
+                }
+                return end(context, &row, Outcome::Unknown(why), settle).await;
+            }
             Found::NotDone => {}
         }
     }
     begin(context, &row).await?;
     context.app.as_ref().fail_points.hit("effects.sending");
-    send(context, &row, &input, &key, &mut notes).await
+    send(context, &row, &input, &key, &mut notes, settle).await
 }
 
 /// Commits the intent, or finds the one that an earlier attempt committed.
@@ -193,10 +288,22 @@ async fn found<S: AsRef<App> + Sync, E: Outward<S>>(
     }
 }
 
-/// Commits that the provider is about to hear of it.
+/// Commits that the provider is about to hear of it, unless the user has paused everything: then it is
+/// waited for the end of that.
 async fn begin<S: AsRef<App> + Sync>(context: &Context<S>, row: &Row) -> Result<(), Failure> {
     let mut tx = context.begin().await?;
     let now = context.app.as_ref().clock.now();
+    if let Some(paused_at) = settings::hold_if_paused(&mut tx).await.or_retry()? {
+        drop(tx);
+        let resumed = settings::resumed(paused_at);
+        let until = now + LONGEST_PAUSE;
+        let shown = json!({"paused_since": paused_at, "until": until});
+        context
+            .wait(&resumed, vec![resumed.clone()], until, Some(shown))
+            .await?;
+        // Awake by the end of the waiting, not of the pause.
+        return Err(Failure::Fail(anyhow!("everything was paused for too long")));
+    }
     let begun = store::begin(&mut tx, row.id, context.fence(), now)
         .await
         .or_retry()?;
@@ -214,6 +321,7 @@ async fn send<S: AsRef<App> + Sync, E: Outward<S>>(
     input: &E,
     key: &str,
     notes: &mut Notes,
+    settle: &(impl Settle + Sync),
 ) -> Result<Outcome, Failure> {
     // Frozen since the commit, we may no longer be the one; and the call must end before the lease does.
     let limit = context
@@ -228,9 +336,9 @@ async fn send<S: AsRef<App> + Sync, E: Outward<S>>(
         .unwrap_or_else(|_| Err(SendError::Maybe(anyhow!("no answer within {limit:?}"))));
     context.app.as_ref().fail_points.hit("effects.sent");
     match sent {
-        Ok(result) => end(context, row, Outcome::Done(result)).await,
+        Ok(result) => end(context, row, Outcome::Done(result), settle).await,
         Err(SendError::Refused(error)) => {
-            end(context, row, Outcome::Failed(format!("{error:#}"))).await
+            end(context, row, Outcome::Failed(format!("{error:#}")), settle).await
         }
         Err(SendError::NotDone(error, pause)) => {
             back(context, row, &error).await?;
@@ -262,11 +370,13 @@ async fn end<S: AsRef<App> + Sync>(
     context: &Context<S>,
     row: &Row,
     outcome: Outcome,
+    settle: &(impl Settle + Sync),
 ) -> Result<Outcome, Failure> {
     let mut tx = context.begin().await?;
     store::end(&mut tx, row.id, &outcome, context.app.as_ref().clock.now())
         .await
         .or_retry()?;
+    settle.settle(&mut tx, &outcome).await.or_retry()?;
     tx.commit().await.or_retry()?;
     context
         .app

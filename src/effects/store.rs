@@ -1,10 +1,12 @@
-//! All SQL over `effects`. Writes are made in transactions that hold the task's fence.
+//! All SQL over `effects`, and over the book's contacts as far as they matter here. Writes are made in
+//! transactions that hold the task's fence.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::Outcome;
+use crate::book::address_key;
 use crate::db::Scoped;
 use crate::ids;
 
@@ -25,6 +27,9 @@ pub(super) struct Row {
     pub input: Value,
     pub state: State,
     pub noted: Option<Value>,
+    /// How often the provider was called to do it.
+    pub sent: i32,
+    pub sending_at: Option<DateTime<Utc>>,
     result: Option<Value>,
     error: Option<String>,
 }
@@ -58,7 +63,7 @@ pub(super) async fn plan(
         insert into effects (id, user_id, effect_key, action, input, task_id, created_at)
         values ($1, $2, $3, $4, $5, $6, $7)
         on conflict on constraint effects_key do update set task_id = effects.task_id
-        returning id, action, input, state as "state: State", noted, result, error
+        returning id, action, input, state as "state: State", noted, sent, sending_at, result, error
         "#,
         ids::next(),
         user_id,
@@ -82,7 +87,7 @@ pub(super) async fn begin(
     let user_id = tx.user_id();
     sqlx::query!(
         "update effects
-        set state = 'sending', fence = $3, sent = sent + 1, sending_at = $4, error = null
+        set state = 'sending', fence = $3, sent = sent + 1, sending_at = coalesce(sending_at, $4), error = null
         where user_id = $1 and id = $2 and state in ('planned', 'sending')",
         user_id,
         id,
@@ -145,4 +150,62 @@ pub(super) async fn note(tx: &mut Scoped, id: Uuid, noted: &Value) -> Result<(),
     .execute(&mut **tx)
     .await
     .map(drop)
+}
+
+/// HubSpot's id of the contact with this address, if the book has it.
+pub(super) async fn hubspot_id(
+    tx: &mut Scoped,
+    address: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_scalar!(
+        r#"
+        select substr(contacts.uid, length('hubspot:') + 1) as "id!"
+        from contact_keys join contacts on contacts.user_id = $1 and contacts.id = contact_id
+        where contact_keys.user_id = $1 and key = 'mail:' || $2 and contacts.uid like 'hubspot:%'
+        order by contacts.id
+        limit 1
+        "#,
+        user_id,
+        address_key(address),
+    )
+    .fetch_optional(&mut **tx)
+    .await
+}
+
+/// Every address of the user's contacts, as keys; the book of 200 families is read at once.
+pub(super) async fn known_addresses(tx: &mut Scoped) -> Result<Vec<String>, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_scalar!(
+        r#"
+        select distinct substr(key, length('mail:') + 1) as "address!"
+        from contact_keys
+        where user_id = $1 and key like 'mail:%'
+        limit 50000
+        "#,
+        user_id,
+    )
+    .fetch_all(&mut **tx)
+    .await
+}
+
+/// Of these names that a provider gave to items, those that we made there.
+pub async fn made(tx: &mut Scoped, names: &[String]) -> Result<Vec<String>, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_scalar!(
+        r#"
+        select distinct made.name as "name!"
+        from effects cross join lateral (
+            values (result ->> 'contact_id'), (result ->> 'note_id'), (result ->> 'event_id'),
+                (result ->> 'gmail_id'), (noted ->> 'contact_id')
+        ) as made (name)
+        where user_id = $1 and made.name = any($2)
+            -- A contact that was there before isn't ours.
+            and coalesce(result ->> 'existed', noted ->> 'existed', 'false') = 'false'
+        "#,
+        user_id,
+        names,
+    )
+    .fetch_all(&mut **tx)
+    .await
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -11,6 +11,10 @@ use crate::db::Scoped;
 use crate::ids;
 use crate::state::App;
 use crate::tasks::Enqueue;
+
+/// As far back as a rule can be rehearsed.
+const KEPT: TimeDelta = TimeDelta::days(90);
+const REMOVED_AT_ONCE: i64 = 500;
 
 /// Records what isn't recorded yet, and queues what follows from it. The id of each, in the order that
 /// they came.
@@ -146,6 +150,28 @@ pub async fn since(
     .await?;
     events.reverse();
     Ok(events)
+}
+
+/// Forgets some of what happened long ago, by the system's time, which ids are made of.
+pub async fn tidy(tx: &mut Scoped, system: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query!(
+        "
+        delete from events
+        where user_id = $1 and id = any(array(
+            select id from events
+            where user_id = $1 and id < $2 and handled_at is not null
+            order by id
+            limit $3
+        ))
+        ",
+        user_id,
+        ids::first_of(system - KEPT),
+        REMOVED_AT_ONCE,
+    )
+    .execute(&mut **tx)
+    .await
+    .map(drop)
 }
 
 /// Notes that rules have looked at these.

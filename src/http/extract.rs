@@ -2,7 +2,7 @@
 
 use axum::RequestExt as _;
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -20,20 +20,41 @@ pub const JSON_LIMIT: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
+fn is_json(request: &Request) -> bool {
+    let media_type = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .map(|value| value.split(';').next().unwrap_or_default().trim());
+    media_type.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
+}
+
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let media_type = request
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .map(|value| value.split(';').next().unwrap_or_default().trim());
-        if !media_type.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {
+        if !is_json(&request) {
             return Err(Problem::unsupported_media_type("application/json"));
         }
         let body = body_within(request, JSON_LIMIT).await?;
         parse_json(&body).map(Self)
+    }
+}
+
+/// Where a body may be left out, an empty one is none, whatever its type.
+impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Option<Self>, Problem> {
+        let is_json = is_json(&request);
+        let body = body_within(request, JSON_LIMIT).await?;
+        if body.is_empty() {
+            return Ok(None);
+        }
+        if !is_json {
+            return Err(Problem::unsupported_media_type("application/json"));
+        }
+        parse_json(&body).map(|value| Some(Self(value)))
     }
 }
 

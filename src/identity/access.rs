@@ -1,6 +1,8 @@
 //! What a request may do, beyond whose rows it may touch: a session may do what its user may; an API
 //! token only what its scopes say.
 
+use std::convert::Infallible;
+
 use axum::extract::FromRequestParts;
 use axum::http::Method;
 use axum::http::request::Parts;
@@ -47,7 +49,7 @@ pub(super) enum Access {
 }
 
 /// Reads that are sent as POST, because a question doesn't fit into a URL.
-const READS_BY_POST: [&str; 1] = ["/api/embeddings/search"];
+const READS_BY_POST: [&str; 2] = ["/api/embeddings/search", "/api/rules/preview"];
 
 impl Access {
     /// The scope that a token lacks for this request.
@@ -87,6 +89,21 @@ impl<S: Send + Sync> FromRequestParts<S> for InPerson {
             Err(Problem::forbidden("an API token can't do this")
                 .detail("sign in and do it in person"))
         }
+    }
+}
+
+/// Whether who asks may let things be done without asking: the user in person, or a token made for it.
+pub struct MayApprove(pub bool);
+
+impl<S: Send + Sync> FromRequestParts<S> for MayApprove {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(match parts.extensions.get() {
+            Some(Access::Session) => true,
+            Some(Access::Token(scopes)) => scopes.contains(&TokenScope::Approve),
+            None => false,
+        }))
     }
 }
 

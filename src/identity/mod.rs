@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::db::UserScope;
 use crate::ids;
 
+pub use access::MayApprove;
 pub use session::{authenticate, refuse_foreign};
 
 /// The address under which `demo`, `import` and sign-in on one's own machine meet.

@@ -15,6 +15,8 @@ use crate::db::UserId;
 pub enum Topic {
     Ingest,
     Task,
+    Approval,
+    Activity,
 }
 
 impl Topic {
@@ -22,6 +24,8 @@ impl Topic {
         match self {
             Self::Ingest => "ingest",
             Self::Task => "task",
+            Self::Approval => "approval",
+            Self::Activity => "activity",
         }
     }
 }

@@ -1,16 +1,22 @@
-//! What rules set going. Until the assistant can act, each action but `log` is a task that ends with a
-//! draft: what would be done, for the user to do.
+//! What rules set going: each action but `log` is a task. What reaches the outside world is proposed, and
+//! done when the user or their leave allows it; what nobody can do yet ends as a draft for the user.
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Months, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::engine::filled;
+use super::engine::{Standing, filled};
 use super::facts::Known;
 use super::grammar::{self, Action, Due, TaskKind};
-use super::store;
+use super::templates;
+use crate::activity::Why;
+use crate::book::{Kind, address_key};
 use crate::db::Scoped;
+use crate::effects::{self, Bounds, Proposal};
+use crate::identity::connections;
 use crate::state::App;
 use crate::tasks::{Context, Enqueue, Failure, Handler, OrFailure as _, Payload, Priority};
 
@@ -23,6 +29,9 @@ pub struct Errand {
     /// What it is about: the row of the book, if it is one.
     pub item: Option<Item>,
     pub draft: Value,
+    /// Within what it was thought of.
+    #[serde(default)]
+    pub bounds: Bounds,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -46,7 +55,7 @@ macro_rules! errands {
 
         impl Handler<App> for $name {
             async fn run(self, context: Context<App>) -> Result<Value, Failure> {
-                draft(self.0, &context).await
+                self.0.run(&context).await
             }
         }
     )*};
@@ -75,24 +84,83 @@ errands! {
     AskAssistant = "ask_assistant";
 }
 
-async fn draft(errand: Errand, context: &Context<App>) -> Result<Value, Failure> {
-    let mut tx = context.begin().await?;
-    store::judge(&mut tx, errand.rule_id, None)
-        .await
-        .or_retry()?;
-    tx.commit().await.or_retry()?;
-    Ok(json!({"draft": errand.draft, "event": errand.event, "item": errand.item}))
+impl Errand {
+    /// What of it reaches the outside world, if all is said that it needs.
+    fn action(&self) -> Option<effects::Action> {
+        let parameters = &self.draft["parameters"];
+        let text = |name: &str| parameters[name].as_str().map(str::to_owned);
+        let (name, input) = match self.draft["action"].as_str()? {
+            "create_contact" => (
+                "create_contact",
+                json!({"email": text("email")?, "name": text("name"), "note": text("note")}),
+            ),
+            "create_note" => (
+                "create_note",
+                json!({"contact": text("contact")?, "text": text("text")?}),
+            ),
+            "send_email" => {
+                let to = text("to")?;
+                let name = text("template").unwrap_or_default();
+                let (subject, words) = templates::written(&name).unzip();
+                let subject = text("subject").or(subject.map(str::to_owned))?;
+                let words = text("text").or(words.map(str::to_owned))?;
+                (
+                    "send_email",
+                    json!({"to": [to], "subject": subject, "text": words}),
+                )
+            }
+            _ => return None,
+        };
+        // What the event's words make invalid stays a draft, for the user to mend.
+        effects::Action::of(name, &input).ok()
+    }
+
+    async fn run(self, context: &Context<App>) -> Result<Value, Failure> {
+        let mut result = json!({"draft": self.draft, "event": self.event, "item": self.item});
+        let Some(action) = self.action() else {
+            return Ok(result);
+        };
+        let connection = connections::find(&context.app, &context.scope, action.provider());
+        if connection.await.or_retry()?.is_none() {
+            result["note"] = json!(format!("{} isn't connected", action.provider()));
+            return Ok(result);
+        }
+        let mut tx = context.begin().await?;
+        let proposal = Proposal {
+            action: &action,
+            reason: self.bounds.said.clone(),
+            bounds: &self.bounds,
+            why: Why {
+                rule_id: Some(self.rule_id),
+                event_id: Some(self.event_id),
+                task_id: Some(context.task_id),
+                conversation_id: None,
+            },
+            key: format!("task:{}", context.task_id),
+            doubt: None,
+        };
+        let approval = effects::propose(&context.app, &mut tx, proposal)
+            .await
+            .or_retry()?;
+        tx.commit().await.or_retry()?;
+        effects::tell(&context.app, context.scope, &approval);
+        let acted = Box::pin(effects::see_through(context, approval.id, None)).await?;
+        result["approval_id"] = json!(approval.id);
+        result["outcome"] = acted.told();
+        Ok(result)
+    }
 }
 
 /// Does what an action says: queues its task, if it has one.
 pub(super) async fn act(
     app: &App,
     tx: &mut Scoped,
-    rule_id: Uuid,
+    standing: &Standing,
     action: &Action,
     known: &Known,
 ) -> anyhow::Result<Option<Uuid>> {
     let now = app.clock.now();
+    let rule_id = standing.id;
     let event = &known.event;
     let item = event.item_kind.clone().zip(event.item_id);
     let errand = Errand {
@@ -105,6 +173,7 @@ pub(super) async fn act(
             title: known.title.clone(),
         }),
         draft: filled(action, known),
+        bounds: bounds(standing, known),
     };
     let mut how = Enqueue {
         caused_by: Some(json!({"kind": "rule", "id": rule_id, "event_id": event.id})),
@@ -142,6 +211,34 @@ pub(super) async fn act(
         Action::AskAssistant { .. } => app.tasks.enqueue(tx, &AskAssistant(errand), how).await?,
     };
     Ok(Some(id))
+}
+
+/// Who takes part in what happened, and whom the rule names, may be written to; what happened is known to
+/// those who take part.
+fn bounds(standing: &Standing, known: &Known) -> Bounds {
+    let participants: BTreeSet<String> = known.people.iter().map(|one| address_key(one)).collect();
+    let written = standing
+        .text
+        .split(|c: char| c.is_whitespace() || "=\"',;<>()".contains(c));
+    let mut bounds = Bounds {
+        named: participants.clone(),
+        said: standing.text.clone(),
+        rule_is_auto: standing.is_auto,
+        ..Bounds::default()
+    };
+    bounds
+        .named
+        .extend(written.filter(|word| word.contains('@')).map(address_key));
+    let item = known.event.item_kind.as_deref().and_then(Kind::parse);
+    if let (Some(kind), Some(id)) = (item, known.event.item_id) {
+        bounds.see(effects::Item {
+            kind,
+            id,
+            title: known.title.clone(),
+            readers: participants,
+        });
+    }
+    bounds
 }
 
 fn after(now: DateTime<Utc>, due: &Due) -> Option<DateTime<Utc>> {

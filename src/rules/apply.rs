@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::act::act;
-use super::engine::{Decision, Ledger, REMEMBERED, Standing, decide};
+use super::engine::{Decision, Ledger, REMEMBERED, Read, Standing, decide};
 use super::facts::{self, Known};
 use super::store::{self, Run};
 use crate::db::Scoped;
@@ -18,7 +18,11 @@ const AT_ONCE: i64 = 100;
 
 impl Handler<App> for Happened {
     async fn run(self, context: Context<App>) -> Result<Value, Failure> {
+        let app = &context.app;
         let (mut looked, mut acted) = (0, 0);
+        let mut tx = context.begin().await?;
+        events::tidy(&mut tx, app.clock.system()).await.or_retry()?;
+        tx.commit().await.or_retry()?;
         loop {
             let mut tx = context.begin().await?;
             let events = events::open(&mut tx, AT_ONCE).await.or_retry()?;
@@ -28,11 +32,11 @@ impl Handler<App> for Happened {
             looked += events.len();
             acted += apply(&context, &mut tx, events).await.or_retry()?;
             tx.commit().await.or_retry()?;
-            context.app.tasks.wake();
+            app.tasks.wake();
         }
         if acted > 0 {
             let user_id = context.scope.user_id();
-            context.app.live.tell(user_id, Topic::Task, json!({}));
+            app.live.tell(user_id, Topic::Task, json!({}));
         }
         Ok(json!({"events": looked, "acted": acted}))
     }
@@ -46,10 +50,11 @@ async fn apply(
 ) -> anyhow::Result<usize> {
     let now = context.app.clock.now();
     let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
+    let read = context.app.memory.of::<Read>();
     let standing: Vec<Standing> = store::enabled(tx)
         .await?
         .into_iter()
-        .filter_map(|(id, text)| Standing::read(id, &text))
+        .filter_map(|stored| Standing::read(&read, stored))
         .collect();
     let mut acted = 0;
     if !standing.is_empty() {
@@ -94,7 +99,7 @@ async fn run(
     ledger.note(standing, known, now);
     let mut tasks = Vec::new();
     for action in &standing.rule.actions {
-        tasks.extend(act(app, tx, standing.id, action, known).await?);
+        tasks.extend(act(app, tx, standing, action, known).await?);
     }
     store::end_run(tx, &run, &tasks, now).await?;
     Ok(true)

@@ -4,7 +4,8 @@
 //! that doesn't ask for it in so many words. What would be written to somebody is limited: by thread, by
 //! recipient, and each rule by the hour, counted over what all rules did before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value as Json, json};
@@ -12,7 +13,7 @@ use uuid::Uuid;
 
 use super::facts::Known;
 use super::grammar::{Action, Condition, Field, Outcome, Rule, Template, parse};
-use super::store::Mark;
+use super::store::{Enabled, Mark};
 
 /// A rule acts at most so often.
 const MOST_AN_HOUR: usize = 60;
@@ -25,16 +26,49 @@ pub(super) const REMEMBERED: TimeDelta = TimeDelta::hours(24);
 /// A rule that is on, or is being rehearsed.
 pub(super) struct Standing {
     pub id: Uuid,
-    pub rule: Rule,
+    pub rule: Arc<Rule>,
+    /// As the user wrote it.
+    pub text: String,
+    /// What it does outside needs no approval.
+    pub is_auto: bool,
 }
 
-impl Standing {
+/// Rules as they were read before, by their text: an event that comes alone would otherwise cost the
+/// reading of them all.
+#[derive(Default)]
+pub(super) struct Read(Mutex<HashMap<String, Arc<Rule>>>);
+
+/// Texts that are kept; beyond that it begins anew.
+const MOST_READ: usize = 20_000;
+
+impl Read {
     /// None for a text that a later version can no longer read.
-    pub fn read(id: Uuid, text: &str) -> Option<Self> {
+    fn rule(&self, id: Uuid, text: &str) -> Option<Arc<Rule>> {
+        let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rule) = kept().get(text) {
+            return Some(Arc::clone(rule));
+        }
         let rule = parse(text)
             .inspect_err(|error| tracing::warn!(rule = %id, %error, "a stored rule can't be read"))
             .ok()?;
-        Some(Self { id, rule })
+        let rule = Arc::new(rule);
+        let mut kept = kept();
+        if kept.len() >= MOST_READ {
+            kept.clear();
+        }
+        kept.insert(text.to_owned(), Arc::clone(&rule));
+        Some(rule)
+    }
+}
+
+impl Standing {
+    pub fn read(read: &Read, stored: Enabled) -> Option<Self> {
+        Some(Self {
+            id: stored.id,
+            rule: read.rule(stored.id, &stored.text)?,
+            is_auto: stored.autonomy == "auto",
+            text: stored.text,
+        })
     }
 
     fn asks_about(&self, field: Field) -> bool {

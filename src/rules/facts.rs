@@ -25,6 +25,8 @@ pub(super) struct Known {
     pub address: Option<String>,
     /// What it is about, for people.
     pub title: String,
+    /// Addresses of those who take part.
+    pub people: Vec<String>,
 }
 
 impl Known {
@@ -47,6 +49,8 @@ struct Item {
     starts_at: Option<DateTime<Utc>>,
     /// Who takes part, for whether they are in HubSpot.
     people: Vec<String>,
+    /// The others who know of it.
+    all: Vec<String>,
 }
 
 /// In the order of the events.
@@ -135,6 +139,13 @@ fn known(event: Event, items: &HashMap<Uuid, Item>, in_crm: &HashSet<String>) ->
         thread_id: found.thread_id,
         address: found.address.clone(),
         title: found.title.clone(),
+        people: found
+            .all
+            .iter()
+            .chain(&found.people)
+            .chain(&found.address)
+            .cloned()
+            .collect(),
         facts,
         event,
     }
@@ -147,11 +158,13 @@ async fn in_crm(tx: &mut Scoped, keys: &[String]) -> Result<HashSet<String>, sql
     }
     let user_id = tx.user_id();
     let found = sqlx::query_scalar!(
-        "
-        select distinct key
-        from contact_keys join contacts on contacts.user_id = $1 and contacts.id = contact_id
-        where contact_keys.user_id = $1 and key = any($2) and contacts.uid like 'hubspot:%'
-        ",
+        r#"
+        select distinct asked.key as "key!"
+        from unnest($2::text[]) as asked (key)
+            join contact_keys on contact_keys.user_id = $1 and contact_keys.key = 'mail:' || asked.key
+            join contacts on contacts.user_id = $1 and contacts.id = contact_id
+        where contacts.uid like 'hubspot:%'
+        "#,
         user_id,
         keys,
     )
@@ -230,6 +243,7 @@ async fn emails(tx: &mut Scoped, ids: &[Uuid]) -> Result<Vec<(Uuid, Item)>, sqlx
                 address: from,
                 title: row.subject,
                 starts_at: None,
+                all: to.into_iter().chain(cc).collect(),
             };
             (row.id, item)
         })

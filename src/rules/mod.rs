@@ -16,6 +16,7 @@ mod facts;
 pub mod grammar;
 pub mod routes;
 mod store;
+mod templates;
 
 pub use act::{
     AskAssistant, CreateContact, CreateNote, DraftReply, FollowUp, Generic, MeetingBrief,

@@ -1,5 +1,7 @@
 //! `/api/rules`: standing instructions, and their rehearsal.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,6 +17,7 @@ use super::store::{self, Stored};
 use super::{facts, grammar};
 use crate::events;
 use crate::http::{CurrentUser, Cursor, Json, Page, PageQuery, Path, Problem, ProblemBody};
+use crate::identity::MayApprove;
 use crate::ids;
 use crate::state::App;
 
@@ -45,8 +48,6 @@ struct RuleBody {
     created_at: Option<DateTime<Utc>>,
     last_matched_at: Option<DateTime<Utc>>,
     match_count: i64,
-    /// Why it was switched off by itself.
-    notice: Option<String>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -98,7 +99,6 @@ impl From<Stored> for RuleBody {
             created_at: Some(stored.created_at),
             last_matched_at: stored.last_matched_at,
             match_count: stored.match_count,
-            notice: stored.notice,
         }
     }
 }
@@ -121,10 +121,15 @@ fn inherit() -> String {
 }
 
 impl PutRule {
-    fn check(&self) -> Result<(), Problem> {
+    fn check(&self, may_approve: &MayApprove) -> Result<(), Problem> {
         read(&self.text)?;
         if !["inherit", "auto"].contains(&self.autonomy.as_str()) {
             return Err(Problem::invalid("autonomy", "must be inherit or auto"));
+        }
+        // Such a rule approves in advance.
+        if self.autonomy == "auto" && !may_approve.0 {
+            return Err(Problem::forbidden("this token can't approve")
+                .detail("it needs the scope approve, or sign in and do it in person"));
         }
         Ok(())
     }
@@ -173,9 +178,10 @@ async fn list(
 async fn create(
     State(app): State<App>,
     CurrentUser(scope): CurrentUser,
+    may_approve: MayApprove,
     Json(asked): Json<PutRule>,
 ) -> Result<(StatusCode, Json<RuleBody>), Problem> {
-    asked.check()?;
+    asked.check(&may_approve)?;
     let mut tx = scope.begin(&app.pool).await?;
     if store::count(&mut tx).await? >= MOST_RULES {
         return Err(Problem::conflict("there are too many rules"));
@@ -213,13 +219,14 @@ async fn put(
     State(app): State<App>,
     CurrentUser(scope): CurrentUser,
     Path(id): Path<Uuid>,
+    may_approve: MayApprove,
     Json(asked): Json<PutRule>,
 ) -> Result<Json<RuleBody>, Problem> {
     let mut tx = scope.begin(&app.pool).await?;
     store::find(&mut tx, id)
         .await?
         .ok_or_else(Problem::not_found)?;
-    asked.check()?;
+    asked.check(&may_approve)?;
     store::update(&mut tx, id, asked.parts()).await?;
     let stored = store::find(&mut tx, id)
         .await?
@@ -303,7 +310,6 @@ async fn preview(
         created_at: None,
         last_matched_at: None,
         match_count: 0,
-        notice: None,
     };
     let since = asked.since.unwrap_or_else(|| app.clock.now() - USUALLY);
     let mut tx = scope.begin(&app.pool).await?;
@@ -312,7 +318,9 @@ async fn preview(
     drop(tx);
     let standing = Standing {
         id: Uuid::nil(),
-        rule,
+        rule: Arc::new(rule),
+        text: asked.text,
+        is_auto: false,
     };
     let (mut matches, mut misses) = (Vec::new(), Vec::new());
     let mut ledger = Ledger::default();

@@ -5,9 +5,6 @@ use uuid::Uuid;
 
 use crate::db::Scoped;
 
-/// So many failures one after the other, and a rule is switched off.
-const MOST_FAILURES: i32 = 5;
-
 /// A rule as it is stored.
 pub(super) struct Stored {
     pub id: Uuid,
@@ -17,7 +14,6 @@ pub(super) struct Stored {
     pub created_at: DateTime<Utc>,
     pub last_matched_at: Option<DateTime<Utc>>,
     pub match_count: i64,
-    pub notice: Option<String>,
 }
 
 /// Newest first; one more than `limit`.
@@ -30,7 +26,7 @@ pub(super) async fn list(
     sqlx::query_as!(
         Stored,
         "
-        select id, text, enabled, autonomy, created_at, last_matched_at, match_count, notice
+        select id, text, enabled, autonomy, created_at, last_matched_at, match_count
         from rules
         where user_id = $1 and ($2::uuid is null or id < $2)
         order by id desc
@@ -49,7 +45,7 @@ pub(super) async fn find(tx: &mut Scoped, id: Uuid) -> Result<Option<Stored>, sq
     sqlx::query_as!(
         Stored,
         "
-        select id, text, enabled, autonomy, created_at, last_matched_at, match_count, notice
+        select id, text, enabled, autonomy, created_at, last_matched_at, match_count
         from rules
         where user_id = $1 and id = $2
         ",
@@ -94,7 +90,6 @@ pub(super) async fn insert(
     .map(drop)
 }
 
-/// What the user writes ends a notice, and past failures are forgiven.
 pub(super) async fn update(
     tx: &mut Scoped,
     id: Uuid,
@@ -103,7 +98,7 @@ pub(super) async fn update(
     let user_id = tx.user_id();
     sqlx::query!(
         "
-        update rules set text = $3, enabled = $4, autonomy = $5, failures = 0, notice = null
+        update rules set text = $3, enabled = $4, autonomy = $5
         where user_id = $1 and id = $2
         ",
         user_id,
@@ -131,15 +126,22 @@ pub(super) async fn delete(tx: &mut Scoped, id: Uuid) -> Result<bool, sqlx::Erro
 }
 
 /// Rules that are on, the oldest first.
-pub(super) async fn enabled(tx: &mut Scoped) -> Result<Vec<(Uuid, String)>, sqlx::Error> {
+pub(super) async fn enabled(tx: &mut Scoped) -> Result<Vec<Enabled>, sqlx::Error> {
     let user_id = tx.user_id();
-    sqlx::query!(
-        "select id, text from rules where user_id = $1 and enabled order by id",
+    sqlx::query_as!(
+        Enabled,
+        "select id, text, autonomy from rules where user_id = $1 and enabled order by id",
         user_id,
     )
-    .map(|row| (row.id, row.text))
     .fetch_all(&mut **tx)
     .await
+}
+
+/// A rule that is on.
+pub(super) struct Enabled {
+    pub id: Uuid,
+    pub text: String,
+    pub autonomy: String,
 }
 
 /// What a rule did about an event.
@@ -230,32 +232,4 @@ pub(super) async fn marks(tx: &mut Scoped, since: DateTime<Utc>) -> Result<Vec<M
     )
     .fetch_all(&mut **tx)
     .await
-}
-
-/// What a task of a rule's came to. Failures in a row switch the rule off.
-pub(super) async fn judge(
-    tx: &mut Scoped,
-    rule_id: Uuid,
-    problem: Option<&str>,
-) -> Result<(), sqlx::Error> {
-    let user_id = tx.user_id();
-    sqlx::query!(
-        "
-        update rules
-        set failures = case when $3::text is null then 0 else failures + 1 end,
-            enabled = enabled and ($3::text is null or failures + 1 < $4),
-            notice = case
-                when $3::text is not null and failures + 1 >= $4 and enabled then $3
-                else notice
-            end
-        where user_id = $1 and id = $2 and ($3::text is not null or failures > 0)
-        ",
-        user_id,
-        rule_id,
-        problem,
-        MOST_FAILURES,
-    )
-    .execute(&mut **tx)
-    .await
-    .map(drop)
 }

@@ -49,6 +49,10 @@ pub struct Guard {
 }
 
 impl Guard {
+    pub const fn scope(&self) -> UserScope {
+        self.scope
+    }
+
     /// Opens a transaction under the task's fence: see [`Context::hold`].
     pub async fn begin(&self) -> Result<Scoped, Failure> {
         let mut tx = self.scope.begin_bulk(&self.pool).await.or_retry()?;

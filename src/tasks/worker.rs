@@ -33,6 +33,8 @@ use crate::telemetry::Metrics;
 const UNWRITTEN: usize = 1000;
 /// For handlers that are ended to be gone.
 const HALT: Duration = Duration::from_secs(1);
+/// A database that hiccups at the end is asked again.
+const LEAVINGS: u32 = 3;
 /// At most this often the senders are told how far the lines have moved on.
 const MOVE_ON: Duration = Duration::from_millis(100);
 /// At most this long a claim is put off for more room.
@@ -170,11 +172,17 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
             life.halt.cancel();
             let _ = tokio::time::timeout(HALT, life.running.wait()).await;
         }
-        match self.with.queue.leave(life.instance).await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "gave {count} tasks back"),
-            Err(error) => {
-                tracing::warn!(%error, "leases could not be given back; others wait for their end");
+        for attempt in 1..=LEAVINGS {
+            match self.with.queue.leave(life.instance).await {
+                Ok(0) => break,
+                Ok(count) => {
+                    tracing::info!(count, "gave {count} tasks back");
+                    break;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, attempt, "leases could not be given back; others wait for their end");
+                    tokio::time::sleep(database_pause(attempt)).await;
+                }
             }
         }
     }

@@ -298,21 +298,28 @@ pub(super) async fn reopen(tx: &mut Scoped, id: Uuid) -> Result<Option<String>, 
     .await
 }
 
-/// What the tasks of these deliveries brought about: events, by task.
+/// Some of what these tasks brought about: events, by task.
 pub(super) async fn events_of_tasks(
     tx: &mut Scoped,
     tasks: &[Uuid],
+    of_each: i64,
 ) -> Result<HashMap<Uuid, Vec<Uuid>>, sqlx::Error> {
     let user_id = tx.user_id();
-    let tasks: Vec<String> = tasks.iter().map(Uuid::to_string).collect();
     let rows = sqlx::query!(
         r#"
-        select id, (caused_by ->> 'id')::uuid as "task_id!" from events
-        where user_id = $1 and caused_by ->> 'kind' = 'task' and caused_by ->> 'id' = any($2)
-        order by id
+        select task as "task_id!", event.id as "id!"
+        from (select distinct task from unnest($2::uuid[]) as task) as tasks
+        cross join lateral (
+            select id from events
+            where user_id = $1 and caused_by is not null and caused_by ->> 'id' = task::text
+            order by id
+            limit $3
+        ) as event
+        order by task, event.id
         "#,
         user_id,
-        &tasks,
+        tasks,
+        of_each,
     )
     .fetch_all(&mut **tx)
     .await?;

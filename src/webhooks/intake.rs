@@ -3,12 +3,14 @@
 //!
 //! No timer gathers them: while one round is under way the next one fills. So a single delivery is
 //! stored at once, and a flood costs few commits. A door answers when its deliveries are durable, and
-//! says 503 when they can't be.
+//! says 503 when they can't be, when too many wait, or when it takes longer than its sender waits.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt as _;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::delivery::Delivery;
 use super::{Delivered, inbox};
@@ -17,10 +19,14 @@ use crate::http::Problem;
 use crate::state::App;
 use crate::tasks::Enqueue;
 
-/// Arrivals that wait. More than this and the doors say that they are full.
-const WAITING: usize = 2048;
+/// Deliveries that wait. More than this and the doors say that they are full.
+const WAITING: usize = 20_000;
 /// Arrivals of one round.
 const ROUND: usize = 512;
+/// Deliveries of one transaction, the last arrival apart, which isn't cut.
+const TOGETHER: usize = 2000;
+/// HubSpot waits for five seconds. One user's trouble keeps the others no longer than this, either.
+const STORED_WITHIN: Duration = Duration::from_secs(4);
 /// Users whose transactions are under way at once: few, the pool has to serve everybody.
 const AT_ONCE: usize = 4;
 
@@ -30,20 +36,27 @@ struct Arrival {
     deliveries: Vec<Delivery>,
     request_id: Option<String>,
     stored: oneshot::Sender<bool>,
+    /// Its share of what may wait.
+    room: OwnedSemaphorePermit,
 }
 
 /// Where doors leave what they have verified; cheap to clone.
 #[derive(Clone)]
 pub struct Intake {
-    waiting: mpsc::Sender<Arrival>,
+    waiting: mpsc::UnboundedSender<Arrival>,
+    room: Arc<Semaphore>,
 }
 
 impl Intake {
     /// Begins to store, until the last door has closed.
     pub fn open(app: &App) -> Self {
-        let (waiting, arrivals) = mpsc::channel(WAITING);
+        // Bounded by the room, which counts deliveries and not requests.
+        let (waiting, arrivals) = mpsc::unbounded_channel();
         app.background.spawn(store(app.clone(), arrivals));
-        Self { waiting }
+        Self {
+            waiting,
+            room: Arc::new(Semaphore::new(WAITING)),
+        }
     }
 
     /// Stores what a request brought, and queues the work on it. Afterwards a 2xx is true.
@@ -56,13 +69,16 @@ impl Intake {
         let mut outcomes = Vec::with_capacity(by_user.len());
         for (user_id, deliveries) in by_user {
             let (stored, outcome) = oneshot::channel();
+            let count = u32::try_from(deliveries.len()).map_err(|_| full())?;
+            let room = Arc::clone(&self.room).try_acquire_many_owned(count);
             let arrival = Arrival {
                 user_id,
                 deliveries,
                 request_id: Some(request_id.to_owned()),
                 stored,
+                room: room.map_err(|_| full())?,
             };
-            self.waiting.try_send(arrival).map_err(|_| full())?;
+            self.waiting.send(arrival).map_err(|_| full())?;
             outcomes.push(outcome);
         }
         for outcome in outcomes {
@@ -74,7 +90,7 @@ impl Intake {
     }
 }
 
-async fn store(app: App, mut arrivals: mpsc::Receiver<Arrival>) {
+async fn store(app: App, mut arrivals: mpsc::UnboundedReceiver<Arrival>) {
     let mut round = Vec::with_capacity(ROUND);
     while arrivals.recv_many(&mut round, ROUND).await > 0 {
         let mut by_user: HashMap<UserId, Vec<Arrival>> = HashMap::new();
@@ -89,20 +105,40 @@ async fn store(app: App, mut arrivals: mpsc::Receiver<Arrival>) {
     }
 }
 
+/// All of one user's, in as many transactions as it takes.
 async fn store_for(app: &App, user_id: UserId, arrivals: Vec<Arrival>) {
+    let mut together = Vec::new();
+    let mut count = 0;
+    for arrival in arrivals {
+        count += arrival.deliveries.len();
+        together.push(arrival);
+        if count >= TOGETHER {
+            store_together(app, user_id, std::mem::take(&mut together)).await;
+            count = 0;
+        }
+    }
+    if !together.is_empty() {
+        store_together(app, user_id, together).await;
+    }
+}
+
+async fn store_together(app: &App, user_id: UserId, arrivals: Vec<Arrival>) {
     let mut deliveries = Vec::new();
     let mut answers = Vec::with_capacity(arrivals.len());
     for arrival in arrivals {
         let request_id = arrival.request_id;
         let with_id = |delivery| (delivery, request_id.clone());
         deliveries.extend(arrival.deliveries.into_iter().map(with_id));
-        answers.push(arrival.stored);
+        answers.push((arrival.stored, arrival.room));
     }
-    let outcome = store_all(app, user_id, &deliveries).await;
+    let storing = store_all(app, user_id, &deliveries);
+    let outcome = tokio::time::timeout(STORED_WITHIN, storing)
+        .await
+        .unwrap_or_else(|_| Err(anyhow::anyhow!("it took too long")));
     if let Err(error) = &outcome {
         tracing::warn!(error = %format!("{error:#}"), "deliveries can't be stored");
     }
-    for answer in answers {
+    for (answer, _room) in answers {
         // Whoever hung up isn't told.
         let _ = answer.send(outcome.is_ok());
     }

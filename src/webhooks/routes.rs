@@ -17,6 +17,10 @@ use crate::http::{CurrentUser, Cursor, Json, Page, PageQuery, Path, Problem, Pro
 use crate::state::App;
 use crate::tasks::Enqueue;
 
+const HUBSPOT: &str = "hubspot";
+/// Events of one delivery.
+const SHOWN: i64 = 100;
+
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list))
@@ -44,7 +48,8 @@ struct DeliveryBody {
     occurred_at: Option<DateTime<Utc>>,
     received_at: DateTime<Utc>,
     handled_at: Option<DateTime<Utc>>,
-    /// What it brought about: the task that acted upon it, and the events that followed.
+    /// What it brought about: the task that acted upon it, and the events that followed, a hundred at
+    /// most.
     caused: Vec<Caused>,
     /// As it came.
     content: Value,
@@ -153,9 +158,10 @@ async fn replay(
 }
 
 async fn bodies(tx: &mut Scoped, rows: Vec<Stored>) -> Result<Vec<DeliveryBody>, sqlx::Error> {
-    let tasks: Vec<Uuid> = rows.iter().filter_map(|row| row.task_id).collect();
     // Google names no item, so what its look brought about is what was caused.
-    let of_tasks = inbox::events_of_tasks(tx, &tasks).await?;
+    let looks = rows.iter().filter(|row| row.provider != HUBSPOT);
+    let tasks: Vec<Uuid> = looks.filter_map(|row| row.task_id).collect();
+    let of_tasks = inbox::events_of_tasks(tx, &tasks, SHOWN).await?;
     let all: Vec<Uuid> = rows
         .iter()
         .flat_map(|row| &row.event_ids)
@@ -168,7 +174,7 @@ async fn bodies(tx: &mut Scoped, rows: Vec<Stored>) -> Result<Vec<DeliveryBody>,
         .into_iter()
         .map(|row| {
             let found = match (row.provider.as_str(), row.task_id) {
-                ("hubspot", _) | (_, None) => &row.event_ids,
+                (HUBSPOT, _) | (_, None) => &row.event_ids,
                 (_, Some(task)) => of_tasks.get(&task).unwrap_or(&nothing),
             };
             let task = row.task_id.map(|id| Caused {

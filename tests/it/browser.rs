@@ -54,9 +54,9 @@ impl Browser {
         self.cookies.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Sends this API token as well; none when empty.
-    pub fn set_bearer(&mut self, token: &str) {
-        token.clone_into(&mut self.bearer);
+    /// Sends this API token as well, none when empty, and returns the one before.
+    pub fn set_bearer(&mut self, token: &str) -> String {
+        std::mem::replace(&mut self.bearer, token.to_owned())
     }
 
     pub fn has_session(&self) -> bool {

@@ -290,7 +290,13 @@ async fn genuine_deliveries_are_taken_however_odd_they_are() {
         format!("{}{DOOR}", practice.world.url),
         format!("{}{DOOR}", practice.world.origin()),
     );
-    let one = |n| creation(900 + n, n);
+    // The same instant for all, so that a repeat is one.
+    let at = Utc::now().timestamp_millis();
+    let one = |n| {
+        let mut event = creation(900 + n, n);
+        event["occurredAt"] = json!(at);
+        event
+    };
     let with = |n: u64, name: &str, value: Value| {
         let mut event = one(n);
         event[name] = value;
@@ -328,13 +334,9 @@ async fn genuine_deliveries_are_taken_however_odd_they_are() {
     let mut stored = 0;
     for (body, more) in taken {
         let body = body.to_string();
-        let event_time = body.clone();
-        assert_eq!(practice.deliver(&body).await, 200, "{event_time}");
+        assert_eq!(practice.deliver(&body).await, 200, "{body}");
         stored += more;
-        // `occurredAt` of the repeats is the first one's only when it was the same instant.
-        let rows = practice.rows("webhook_events").await;
-        assert!(rows >= stored, "{rows} of {stored}: {event_time}");
-        stored = rows;
+        assert_eq!(practice.rows("webhook_events").await, stored, "{body}");
     }
     // A query with escapes is signed decoded; a proxy may have decoded it, too.
     let body = json!([one(20)]).to_string();
@@ -359,12 +361,10 @@ async fn genuine_deliveries_are_taken_however_odd_they_are() {
         413
     );
     // Nobody knows these contacts, so nothing follows.
-    let rows = practice.rows("webhook_events").await;
     eventually("all is acted upon", async || {
         (practice.inbox("state=pending").await.is_empty()).then_some(())
     })
     .await;
-    assert!(rows > 100);
     assert_eq!(practice.rows("events").await, 0);
 }
 

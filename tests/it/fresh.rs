@@ -572,6 +572,7 @@ async fn two_advisors_of_one_portal_share_nothing_here() {
         ann: tokio::sync::Mutex::new(ben),
         world: practice.world,
         simulator: practice.simulator,
+        boss: std::sync::Mutex::default(),
     };
     bens.until("Ben's notes are read", "hubspot_notes", |item| {
         item["done"] == 1

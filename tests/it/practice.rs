@@ -21,6 +21,8 @@ pub struct Practice {
     pub world: World,
     pub simulator: Simulator,
     pub ann: tokio::sync::Mutex<Browser>,
+    /// A token that may decide, for when the session has ended.
+    pub boss: std::sync::Mutex<String>,
 }
 
 pub fn letter(subject: &str, from: &str, text: &str, at: DateTime<Utc>) -> Vec<u8> {
@@ -43,6 +45,7 @@ impl Practice {
             world,
             simulator,
             ann,
+            boss: std::sync::Mutex::default(),
         }
     }
 
@@ -61,7 +64,20 @@ impl Practice {
         // Sessions end sooner than some of these stories.
         let token = json!({"name": "story", "scopes": ["read", "write"], "expires_at": "2036-01-01T00:00:00Z"});
         let token = ann.post("/api/auth/tokens", &token).await.ok();
+        let boss = json!({"name": "boss", "scopes": ["read", "write", "approve"], "expires_at": "2036-01-01T00:00:00Z"});
+        let boss = ann.post("/api/auth/tokens", &boss).await.ok();
+        boss["token"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut self.boss.lock().unwrap());
         ann.set_bearer(token["token"].as_str().unwrap());
+    }
+
+    /// The advisor with leave to decide.
+    pub async fn in_person(&self) -> Browser {
+        let mut twin = self.ann.lock().await.twin();
+        twin.set_bearer(&self.boss.lock().unwrap());
+        twin
     }
 
     pub async fn connect_hubspot(&self) {

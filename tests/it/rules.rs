@@ -260,8 +260,13 @@ async fn a_rule_is_written_read_switched_off_and_ended_by_its_user() {
             assert!(message.contains(says), "{text}: {message}");
         }
         let off = json!({"text": "when gmail.* then log", "enabled": false, "autonomy": "auto"});
+        let refused = ann.put(&path, &off).await;
+        assert_eq!(refused.status, 403, "this token can't approve");
+        let token = ann.set_bearer("");
         let changed = ann.put(&path, &off).await.ok();
+        ann.set_bearer(&token);
         assert_eq!(changed["trigger"], "gmail.*");
+        assert_eq!(changed["autonomy"], "auto");
         assert_eq!(changed["enabled"], false);
         let odd = json!({"text": "when gmail.* then log", "autonomy": "always"});
         assert_eq!(ann.put(&path, &odd).await.status, 422);

@@ -346,11 +346,12 @@ async fn watches_are_renewed_before_they_end_and_stopped_on_disconnect() {
 async fn settings_are_kept_in_one_form_and_refused_with_their_place() {
     let practice = Practice::open(&[]).await;
     practice.sign_in().await;
-    let mut ann = practice.ann.lock().await;
+    let mut ann = practice.in_person().await;
     let settings = ann.get("/api/settings").await.ok();
     assert_eq!(settings["import_scope"]["labels"], json!([]));
     assert_eq!(settings["known_addresses"], json!([ANN]));
-    let asked = json!({"own_addresses": ["Ann.Private@Example.COM"], "time_zone": "ignored",
+    let asked = json!({"own_addresses": ["Ann.Private@Example.COM"], "time_zone": "Europe/Berlin",
+        "unknown": "ignored",
         "import_scope": {"never_domains": ["@Gossip.Example", "gossip.example"]}});
     let reply = ann.put("/api/settings", &asked).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
@@ -384,6 +385,15 @@ async fn settings_are_kept_in_one_form_and_refused_with_their_place() {
         (
             json!({"import_scope": {"labels": [""]}}),
             "import_scope.labels[0]",
+        ),
+        (json!({"time_zone": "Mars/Olympus"}), "time_zone"),
+        (
+            json!({"autonomy": {"send_email": "always"}}),
+            "autonomy.send_email",
+        ),
+        (
+            json!({"working_hours": {"days": ["mon"], "start": "17:00", "end": "09:00"}}),
+            "working_hours.end",
         ),
         (
             json!({"import_scope": {"never_senders": 7}}),

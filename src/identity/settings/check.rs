@@ -39,14 +39,20 @@ pub(super) fn labels(field: &str, given: Vec<String>) -> Result<Vec<String>, Pro
 }
 
 pub(super) fn addresses(field: &str, given: Vec<String>) -> Result<Vec<String>, Problem> {
-    list(field, given, |address| {
-        let refused = "must be an address such as ann@example.com";
-        let (local, domain) = address.rsplit_once('@').ok_or(refused)?;
-        let is_plain = !local.is_empty()
-            && !local.contains(|c: char| c.is_whitespace() || "<>,;:\"()[]\\@".contains(c));
-        let domain = ascii(domain).filter(|_| is_plain).ok_or(refused)?;
-        Ok(format!("{}@{domain}", local.to_lowercase()))
-    })
+    list(field, given, mail_address)
+}
+
+/// A bare address in the form in which addresses are compared and written to.
+pub fn mail_address(address: &str) -> Result<String, &'static str> {
+    let refused = "must be an address such as ann@example.com";
+    let (local, domain) = address.trim().rsplit_once('@').ok_or(refused)?;
+    let is_plain = !local.is_empty()
+        && local.len() <= 64
+        && !local.contains(|c: char| {
+            c.is_whitespace() || c.is_control() || "<>,;:\"()[]\\@".contains(c)
+        });
+    let domain = ascii(domain).filter(|_| is_plain).ok_or(refused)?;
+    Ok(format!("{}@{domain}", local.to_lowercase()))
 }
 
 pub(super) fn domains(field: &str, given: Vec<String>) -> Result<Vec<String>, Problem> {
@@ -54,6 +60,22 @@ pub(super) fn domains(field: &str, given: Vec<String>) -> Result<Vec<String>, Pr
         let bare = domain.strip_prefix('@').unwrap_or(domain);
         ascii(bare).ok_or("must be a domain such as example.com")
     })
+}
+
+/// A text of the user's own, of some lines.
+pub(super) fn instructions(field: &str, given: String) -> Result<String, Problem> {
+    const LONGEST_TEXT: usize = 4000;
+    if given.chars().count() > LONGEST_TEXT {
+        return Err(Problem::invalid(
+            field,
+            format!("at most {LONGEST_TEXT} characters"),
+        ));
+    }
+    let is_odd = |c: char| c.is_control() && !matches!(c, '\n' | '\t' | '\r');
+    if given.contains(is_odd) {
+        return Err(Problem::invalid(field, "must not hold control characters"));
+    }
+    Ok(given)
 }
 
 /// A domain in lower case and ASCII, of at least two labels such as hosts have. The parser is a URL's,

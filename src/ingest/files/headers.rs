@@ -217,6 +217,19 @@ pub(super) fn auto_submitted(message: &Message<'_>) -> bool {
         || is("Return-Path", |value| value == "<>")
 }
 
+/// What the server that took it in says of its sender. It writes above all that came with the mail: a
+/// later one of these headers is the sender's own word.
+pub(super) fn fails_dmarc(message: &Message<'_>) -> bool {
+    let results = message
+        .headers_raw()
+        .find(|(name, _)| name.eq_ignore_ascii_case("Authentication-Results"))
+        .map_or_else(String::new, |(_, value)| value.to_ascii_lowercase());
+    results
+        .split(';')
+        .skip(1)
+        .any(|result| result.trim_start().starts_with("dmarc=fail"))
+}
+
 /// Gmail's labels, as Takeout writes them.
 pub(super) fn labels(message: &Message<'_>) -> Vec<String> {
     message

@@ -53,6 +53,10 @@ pub struct Email {
     pub attachments: Vec<Attachment>,
     pub list_id: Option<String>,
     pub auto_submitted: bool,
+    /// The server that took it in found it not to be from whom it says (DMARC).
+    pub forged: bool,
+    /// It reports that a mail couldn't be delivered; the Message-IDs that it names.
+    pub undelivered: Option<Vec<String>>,
     /// Of the whole mail, in bytes.
     pub size: u64,
 }
@@ -129,6 +133,8 @@ pub(super) fn parse_nested(
         attachments: attachment::attachments(&message, cut_off.map(|(id, _)| id), depth),
         list_id: headers::list_id(&message),
         auto_submitted: headers::auto_submitted(&message),
+        forged: headers::fails_dmarc(&message),
+        undelivered: undelivered(&message),
         size: raw.len() as u64,
     };
     if let Some(id) = headers::message_id(&message) {
@@ -148,6 +154,51 @@ fn has_headers(message: &Message<'_>) -> bool {
             name.len() > 2 && (name.starts_with("X-") || name.starts_with("x-"))
         }
     })
+}
+
+/// What a delivery report is about: the mail that it holds, or that mail's headers.
+fn undelivered(message: &Message<'_>) -> Option<Vec<String>> {
+    let is_report = message.content_type().is_some_and(|kind| {
+        kind.subtype()
+            .is_some_and(|subtype| subtype.eq_ignore_ascii_case("report"))
+            && kind
+                .attribute("report-type")
+                .is_none_or(|kind| kind.eq_ignore_ascii_case("delivery-status"))
+    });
+    if !is_report && message.header_raw("X-Failed-Recipients").is_none() {
+        return None;
+    }
+    // "It is on its way still" and "it has arrived" are reports too.
+    let is_final = |text: &str| {
+        let text = text.to_ascii_lowercase();
+        !text.contains("action:") || text.contains("action: failed")
+    };
+    let mut names = Vec::new();
+    for part in &message.parts {
+        let subtype = part.content_type().and_then(|kind| kind.subtype());
+        match &part.body {
+            PartType::Message(inner) => names.extend(headers::message_id(inner)),
+            PartType::Text(text) if subtype == Some("delivery-status") && !is_final(text) => {
+                return None;
+            }
+            PartType::Text(text) if subtype == Some("rfc822-headers") => {
+                let inner = PARSER.parse(text.as_bytes());
+                names.extend(inner.and_then(|inner| headers::message_id(&inner)));
+            }
+            PartType::Binary(bytes)
+                if subtype == Some("delivery-status")
+                    && !is_final(&String::from_utf8_lossy(bytes)) =>
+            {
+                return None;
+            }
+            PartType::Binary(bytes) if subtype == Some("rfc822-headers") => {
+                let inner = PARSER.parse(bytes.as_ref());
+                names.extend(inner.and_then(|inner| headers::message_id(&inner)));
+            }
+            _ => {}
+        }
+    }
+    Some(names)
 }
 
 /// The same mail must get the same id in every archive that it is found in, so only what

@@ -163,6 +163,9 @@ impl Mailbox {
     }
 }
 
+/// Of the mails that a mail names, the latest are enough.
+const MOST_NAMES: usize = 100;
+
 /// On what the user sent.
 const SENT: &str = "SENT";
 
@@ -191,10 +194,17 @@ fn read(id: String, message: &Message, exclusions: &Exclusions) -> Entry {
                 } else {
                     "gmail.message.received"
                 };
+                let names = mail.undelivered.iter().flatten();
+                let names = names.chain(&mail.in_reply_to).chain(&mail.references);
                 let data = json!({
                     "labels": message.labels, "size": mail.size,
                     "automatic": mail.auto_submitted || mail.list_id.is_some(),
                     "is_reply": !mail.in_reply_to.is_empty() || !mail.references.is_empty(),
+                    "from": mail.from.as_ref().map(|from| &from.address),
+                    "names": names.take(MOST_NAMES).collect::<Vec<_>>(),
+                    "thread": message.thread_id,
+                    "forged": mail.forged,
+                    "undelivered": mail.undelivered.is_some(),
                 });
                 Entry::new(id, at, What::Item(Item::Email(Box::new(mail))))
                     .born(event, at)

@@ -14,6 +14,10 @@ use super::Source;
 use super::feed::Birth;
 use super::hubspot::Asked;
 use crate::db::Scoped;
+use crate::effects::{
+    self,
+    replies::{self, Heard},
+};
 use crate::events::{self, NewEvent};
 use crate::ids;
 use crate::ingest::batch::Outcome;
@@ -82,6 +86,7 @@ impl<'a> News<'a> {
         removed: &[Removed],
         task_id: Uuid,
     ) -> anyhow::Result<()> {
+        replies::hear(app, tx, &heard(met, stored)).await?;
         let mut happened = self.of_stored(met, stored);
         happened.extend(self.of_removed(removed));
         // Which of the events each delivery came to.
@@ -102,6 +107,15 @@ impl<'a> News<'a> {
                     of_it.extend(happened.iter().position(is_its));
                 }
                 came_to.push((delivery.id, of_it));
+            }
+        }
+        if !happened.is_empty() {
+            let names: Vec<String> = happened.iter().map(|one| one.external_id.clone()).collect();
+            let ours = effects::made(tx, &names).await?;
+            for event in &mut happened {
+                if ours.contains(&event.external_id) {
+                    event.data["own"] = json!(true);
+                }
             }
         }
         let caused_by = json!({"kind": "task", "id": task_id});
@@ -208,6 +222,33 @@ impl<'a> News<'a> {
         parts.extend(rest);
         ids::digest(&parts)
     }
+}
+
+/// What came in that could answer a mail of the user's, however old it is by now.
+fn heard(met: &[Met<'_>], stored: &Outcome) -> Vec<Heard> {
+    let received = met.iter().filter_map(|met| {
+        let birth = met.birth.as_ref()?;
+        let is_new = stored.new.contains(&met.row) && birth.event == "gmail.message.received";
+        is_new.then_some((met.row, birth))
+    });
+    let text = |data: &Value, name: &str| data[name].as_str().map(str::to_owned);
+    received
+        .map(|(row, birth)| Heard {
+            email_id: row,
+            from: text(&birth.data, "from"),
+            names: birth.data["names"]
+                .as_array()
+                .map_or(&[][..], Vec::as_slice)
+                .iter()
+                .filter_map(|name| name.as_str().map(str::to_owned))
+                .collect(),
+            thread: text(&birth.data, "thread"),
+            forged: birth.data["forged"] == true,
+            automatic: birth.data["automatic"] == true,
+            bounce: birth.data["undelivered"] == true,
+            at: Some(birth.at),
+        })
+        .collect()
 }
 
 /// Which property changed, and its value now; who changed it, in HubSpot's words.

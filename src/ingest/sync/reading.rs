@@ -210,6 +210,7 @@ impl<'c> Reading<'c> {
         let Feed::HubSpot(records) = self.feed else {
             return Ok(());
         };
+        let mut at_once = TOLD_AT_ONCE;
         loop {
             let mut tx = self
                 .context
@@ -218,7 +219,7 @@ impl<'c> Reading<'c> {
                 .await
                 .or_retry()?;
             let kind = self.source.object_kind().unwrap_or_default();
-            let pending = webhooks::pending(&mut tx, "hubspot", kind, TOLD_AT_ONCE)
+            let pending = webhooks::pending(&mut tx, "hubspot", kind, at_once)
                 .await
                 .or_retry()?;
             drop(tx);
@@ -227,6 +228,17 @@ impl<'c> Reading<'c> {
             }
             let (ids, properties) = news::asked_for(&pending);
             let asked = records.ask(&ids, &properties).await;
+            // HubSpot makes nothing of one of them: each for itself, and that one is set aside.
+            if let Err(error) = &asked
+                && matches!(error.kind, Kind::Invalid | Kind::NotFound)
+            {
+                if let [one] = pending.as_slice() {
+                    tracing::warn!(delivery = %one.id, %error, "a delivery leads nowhere");
+                    self.set_aside(one.id).await?;
+                }
+                at_once = 1;
+                continue;
+            }
             let asked = self.feed.grant().or_wait(self.context, asked).await?;
             let there = asked.there();
             let also = Also {
@@ -243,6 +255,20 @@ impl<'c> Reading<'c> {
             self.count(kept);
             self.tell(kept);
         }
+    }
+
+    async fn set_aside(&self, delivery: uuid::Uuid) -> Result<(), Failure> {
+        let now = self.context.app.clock.now();
+        let mut tx = self.context.begin().await?;
+        webhooks::settle(
+            &mut tx,
+            &[(delivery, Vec::new())],
+            self.context.task_id,
+            now,
+        )
+        .await
+        .or_retry()?;
+        tx.commit().await.or_retry()
     }
 
     fn news(&self) -> News<'_> {

@@ -160,6 +160,8 @@ pub struct NewEvent {
     pub id: String,
     pub summary: String,
     pub description: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
     pub start: When,
     pub end: When,
     pub attendees: Vec<Guest>,

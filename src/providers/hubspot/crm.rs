@@ -281,6 +281,23 @@ impl Crm {
         self.caller.send(user, call).await?.json()
     }
 
+    /// The contact with this address.
+    pub async fn id_of_address(
+        &self,
+        user: &dyn Credentials,
+        address: &str,
+    ) -> Result<Option<String>, Error> {
+        let request = self
+            .records(Method::GET, Kinds::Contacts, &[address])
+            .query(&[("properties", "email"), ("idProperty", "email")]);
+        let call = Call::read("objects.get", 1, request);
+        match self.caller.send(user, call).await {
+            Ok(reply) => Ok(Some(reply.json::<Record>()?.id)),
+            Err(error) if error.kind == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Records by id, with more properties than are usually read; those that are gone are left out.
     pub async fn get_all(
         &self,
@@ -313,6 +330,29 @@ impl Crm {
         kind: Kinds,
         ids: &[String],
     ) -> Result<BTreeMap<String, Vec<String>>, Error> {
+        self.linked(user, kind, ids, Kinds::Contacts).await
+    }
+
+    /// The notes of a contact.
+    pub async fn notes_of(
+        &self,
+        user: &dyn Credentials,
+        contact_id: &str,
+    ) -> Result<Vec<String>, Error> {
+        let ids = [contact_id.to_owned()];
+        let links = self
+            .linked(user, Kinds::Contacts, &ids, Kinds::Notes)
+            .await?;
+        Ok(links.into_values().flatten().collect())
+    }
+
+    async fn linked(
+        &self,
+        user: &dyn Credentials,
+        from: Kinds,
+        ids: &[String],
+        to: Kinds,
+    ) -> Result<BTreeMap<String, Vec<String>>, Error> {
         #[derive(Deserialize)]
         struct Side {
             #[serde(deserialize_with = "wire::text")]
@@ -336,8 +376,8 @@ impl Crm {
             let path = [
                 "associations",
                 VERSION,
-                kind.name(),
-                "contacts",
+                from.name(),
+                to.name(),
                 "batch",
                 "read",
             ];

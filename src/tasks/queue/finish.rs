@@ -152,10 +152,10 @@ impl Queue {
             )
             insert into ended_tasks (id, public_id, user_id, kind, payload, state, priority, run_at,
                 attempts, max_attempts, fence, unique_key, progress_done, progress_total, last_error,
-                result, caused_by, request_id, created_at, started_at, finished_at)
+                result, reason, caused_by, request_id, created_at, started_at, finished_at)
             select id, public_id, user_id, kind, payload, ended_as, priority, run_at, attempts,
-                max_attempts, fence, unique_key, progress_done, progress_total, error, result, caused_by,
-                request_id, created_at, started_at, $6
+                max_attempts, fence, unique_key, progress_done, progress_total, error, result,
+                result ->> 'reason', caused_by, request_id, created_at, started_at, $6
             from ended
             returning id
             ",

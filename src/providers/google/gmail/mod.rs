@@ -294,6 +294,32 @@ impl Gmail {
         self.caller.send(user, call).await?.json()
     }
 
+    /// The newest drafts, 100 at most.
+    pub async fn drafts(&self, user: &dyn Credentials) -> Result<Vec<Draft>, Error> {
+        #[derive(Deserialize)]
+        struct Listing {
+            #[serde(default, deserialize_with = "wire::list")]
+            drafts: Vec<Value>,
+        }
+        let request = self.get(&["drafts"]).query(&[("maxResults", "100")]);
+        let call = Call::read("drafts.list", 5, request);
+        let listing: Listing = self.caller.send(user, call).await?.json()?;
+        Ok(Page::<Draft>::of(listing.drafts, None).items)
+    }
+
+    /// The messages of a thread, with their headers.
+    pub async fn thread(&self, user: &dyn Credentials, id: &str) -> Result<Vec<Message>, Error> {
+        #[derive(Deserialize)]
+        struct Thread {
+            #[serde(default)]
+            messages: Vec<messages::Wire>,
+        }
+        let request = self.get(&["threads", id]).query(&[("format", "metadata")]);
+        let call = Call::read("threads.get", 10, request);
+        let thread: Thread = self.caller.send(user, call).await?.json()?;
+        Ok(thread.messages.into_iter().map(Message::from).collect())
+    }
+
     /// Discards a draft; fine when it is gone.
     pub async fn delete_draft(&self, user: &dyn Credentials, draft_id: &str) -> Result<(), Error> {
         let request = self

@@ -1,0 +1,181 @@
+//! `/api/approvals`: what waits for the user's word, and their word.
+
+use axum::extract::State;
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::approvals::{self, Approval, Decided, Word};
+use crate::db::UserScope;
+use crate::http::{CurrentUser, Cursor, Json, Page, PageQuery, Path, Problem, ProblemBody, Query};
+use crate::identity::MayApprove;
+use crate::live::Topic;
+use crate::state::App;
+
+const LONGEST_REASON: usize = 2000;
+
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get))
+        .routes(routes!(approve))
+        .routes(routes!(reject))
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// Only those in this state.
+    state: Option<String>,
+}
+
+const STATES: [&str; 6] = [
+    "pending",
+    "approved",
+    "rejected",
+    "expired",
+    "stale",
+    "superseded",
+];
+
+/// What waits for the user's word, and what had it; newest first.
+#[utoipa::path(get, path = "/api/approvals", tag = "approvals", params(PageQuery, Filter), responses(
+    (status = 200, body = Page<Approval>), (status = 401, body = ProblemBody),
+    (status = 422, body = ProblemBody)))]
+async fn list(
+    State(app): State<App>,
+    CurrentUser(scope): CurrentUser,
+    Query(page): Query<PageQuery>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Page<Approval>>, Problem> {
+    let (limit, after) = page.parse()?;
+    let state = filter.state.as_deref();
+    if state.is_some_and(|state| !STATES.contains(&state)) {
+        let words = format!("must be one of {}", STATES.join(", "));
+        return Err(Problem::invalid("state", words));
+    }
+    let mut tx = scope.begin(&app.pool).await?;
+    let found = approvals::list(&mut tx, app.clock.now(), state, limit, after).await?;
+    Ok(Json(Page::of(found, limit, |approval| Cursor {
+        at: approval.created_at,
+        id: approval.id,
+    })))
+}
+
+/// One approval.
+#[utoipa::path(get, path = "/api/approvals/{id}", tag = "approvals", responses(
+    (status = 200, body = Approval), (status = 401, body = ProblemBody),
+    (status = 404, body = ProblemBody)))]
+async fn get(
+    State(app): State<App>,
+    CurrentUser(scope): CurrentUser,
+    Path(id): Path<Uuid>,
+) -> Result<Json<Approval>, Problem> {
+    let mut tx = scope.begin(&app.pool).await?;
+    approvals::find(&mut tx, id, app.clock.now())
+        .await?
+        .map(Json)
+        .ok_or_else(Problem::not_found)
+}
+
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+struct Approve {
+    /// What was looked at; anything else now is a conflict.
+    expected_digest: Option<String>,
+    /// What is to be done instead.
+    input: Option<Value>,
+}
+
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+struct Reject {
+    /// Goes back to the assistant.
+    reason: Option<String>,
+}
+
+/// Allows it: exactly what is stored, or what is sent along, once. Needs the user in person or a token
+/// with the scope `approve`.
+#[utoipa::path(post, path = "/api/approvals/{id}/approve", tag = "approvals", request_body = Option<Approve>,
+    responses((status = 200, body = Approval), (status = 400, body = ProblemBody),
+    (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody),
+    (status = 409, body = ProblemBody), (status = 415, body = ProblemBody), (status = 422, body = ProblemBody)))]
+async fn approve(
+    State(app): State<App>,
+    CurrentUser(scope): CurrentUser,
+    may_approve: MayApprove,
+    Path(id): Path<Uuid>,
+    body: Option<Json<Approve>>,
+) -> Result<Json<Approval>, Problem> {
+    let asked = body.map(|Json(asked)| asked).unwrap_or_default();
+    let word = Word::Approve {
+        expected_digest: asked.expected_digest,
+        input: asked.input,
+    };
+    decide(&app, scope, &may_approve, id, word).await
+}
+
+/// Refuses it; nothing is done.
+#[utoipa::path(post, path = "/api/approvals/{id}/reject", tag = "approvals", request_body = Option<Reject>,
+    responses((status = 200, body = Approval), (status = 400, body = ProblemBody),
+    (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody),
+    (status = 409, body = ProblemBody), (status = 415, body = ProblemBody), (status = 422, body = ProblemBody)))]
+async fn reject(
+    State(app): State<App>,
+    CurrentUser(scope): CurrentUser,
+    may_approve: MayApprove,
+    Path(id): Path<Uuid>,
+    body: Option<Json<Reject>>,
+) -> Result<Json<Approval>, Problem> {
+    let asked = body.map(|Json(asked)| asked).unwrap_or_default();
+    if let Some(reason) = &asked.reason
+        && (reason.chars().count() > LONGEST_REASON || reason.contains('\0'))
+    {
+        let words = format!("at most {LONGEST_REASON} characters, without NUL");
+        return Err(Problem::invalid("reason", words));
+    }
+    let word = Word::Reject {
+        reason: asked.reason,
+    };
+    decide(&app, scope, &may_approve, id, word).await
+}
+
+async fn decide(
+    app: &App,
+    scope: UserScope,
+    may_approve: &MayApprove,
+    id: Uuid,
+    word: Word,
+) -> Result<Json<Approval>, Problem> {
+    if !may_approve.0 {
+        return Err(Problem::forbidden("this token can't decide approvals")
+            .detail("sign in, or use a token with the scope approve"));
+    }
+    let mut tx = scope.begin(&app.pool).await?;
+    let decided = approvals::decide(app, &mut tx, id, word).await?;
+    let approval = match decided {
+        Decided::Yes(approval) => *approval,
+        Decided::Absent => return Err(Problem::not_found()),
+        Decided::Over(state) => {
+            return Err(Problem::conflict("this has been decided").detail(format!("it is {state}")));
+        }
+        Decided::OtherDigest => {
+            return Err(Problem::conflict("this isn't what you looked at")
+                .detail("its content has changed: look again"));
+        }
+        Decided::Wrong(wrong) => {
+            return Err(Problem::invalid(
+                format!("input.{}", wrong.field),
+                wrong.message,
+            ));
+        }
+    };
+    tx.commit().await?;
+    app.tasks.wake();
+    approvals::tell(app, scope, &approval);
+    if approval.state == "rejected" {
+        app.live
+            .tell(scope.user_id(), Topic::Activity, serde_json::json!({}));
+    }
+    Ok(Json(approval))
+}
