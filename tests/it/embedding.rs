@@ -145,11 +145,6 @@ async fn a_text_that_is_too_long_stops_no_other() {
         tasks.iter().all(|task| task["state"] == "done"),
         "{tasks:?}"
     );
-    let refused: i64 = tasks
-        .iter()
-        .filter_map(|task| task["result"]["refused"].as_i64())
-        .sum();
-    assert_eq!(refused, 1, "{tasks:?}");
 }
 
 #[tokio::test]

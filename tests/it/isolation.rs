@@ -110,6 +110,7 @@ impl Belongings {
         all.push(("/api/notes/", note.to_string()));
         all.push(("/api/deals/", deal.to_string()));
         all.push(("/api/webhook-events/", delivery(world, alex).await));
+        all.push(("/api/approvals/", approval(world, alex).await));
         Self(all)
     }
 
@@ -133,6 +134,27 @@ async fn delivery(world: &World, of: &Advisor) -> String {
             verified_by, content, received_at, handled_at)
         values ($1, $2::uuid, 'hubspot', 'key', 'contact.creation', 'contact', '{51}', 'hubspot_v3',
             '{}', now(), now())",
+    )
+    .bind(id)
+    .bind(user.as_str())
+    .execute(&mut admin)
+    .await
+    .unwrap();
+    id.to_string()
+}
+
+/// As if the assistant wanted something.
+async fn approval(world: &World, of: &Advisor) -> String {
+    let id = Uuid::now_v7();
+    let user = of.get("/api/auth/me").await.ok()["id"].clone();
+    let mut admin = PgConnection::connect(world.database_url().as_str())
+        .await
+        .unwrap();
+    sqlx::query(
+        r#"insert into approvals (user_id, id, action, input, digest, preview, reason, risk, sources,
+            caused_by, bounds, state, automatic, policy_version, cause_key, created_at, expires_at)
+        values ($2::uuid, $1, 'create_note', '{"contact": "51", "text": "Tea"}', 'd', '{}', '', '[]', '[]',
+            '{}', '{}', 'pending', false, 1, 'key', now(), now() + interval '1 day')"#,
     )
     .bind(id)
     .bind(user.as_str())
