@@ -34,8 +34,8 @@ use crate::state::{App, Memory};
 use crate::tasks::{Keep, Queue, Registry, Tasks, TidyTasks, Worker, WorkerSettings};
 use crate::telemetry::Metrics;
 use crate::{
-    activity, book, chat, demo_clock, effects, events, identity, ingest, live, operations, page,
-    retrieval, rules, tasks, webhooks,
+    activity, agent, book, chat, demo_clock, effects, events, identity, ingest, live, operations,
+    page, retrieval, rules, tasks, webhooks,
 };
 
 /// Until a reply begins, uploads and whole answers apart.
@@ -111,6 +111,9 @@ fn handlers() -> Registry<App> {
         .with::<rules::DraftReply>()
         .with::<rules::SendEmail>()
         .with::<rules::AskAssistant>()
+        .with::<agent::AssistantRun>()
+        .with::<agent::Said>()
+        .with::<agent::Reminder>()
         .routine::<TidyTasks>()
         .routine::<ingest::LookForChanges>()
         .routine::<connections::RevokeOwed>()

@@ -80,7 +80,8 @@ pub async fn append(tx: &mut Scoped, new: New<'_>, now: DateTime<Utc>) -> anyhow
     Ok(entry.id)
 }
 
-pub(super) async fn list(
+/// Newest first, one more than `limit`.
+pub async fn list(
     tx: &mut Scoped,
     limit: i64,
     after: Option<Cursor>,

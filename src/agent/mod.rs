@@ -1,28 +1,37 @@
-//! The assistant's work on one question: a bounded loop of model and tools, or, where no model is
-//! configured, the passages themselves.
+//! The assistant's work: a bounded loop of model and tools on one question; where it is to act, a run that
+//! lasts for days; and where no model is configured, the passages themselves.
 //!
-//! Promises: tools only read, and only within the asker's rows; text from outside reaches the model
-//! as tool results and nowhere else; a citation is shown only when its quote stands in the stored
-//! source; when the listener goes away, the model call ends. May not know: HTTP, SSE, or how
-//! conversations are kept. Begin with [`answer`]; a new tool is a row in `tools.rs`.
+//! Promises: tools read within the asker's rows; what goes out is proposed to `effects` within bounds that
+//! code has fixed from the user's own words, and is done by a run alone; text from outside reaches the
+//! model as tool results and nowhere else; a citation is shown only when its quote stands in the stored
+//! source; every turn is stored before anything of it happens; when the listener goes away, the model call
+//! ends. May not know: HTTP, SSE, or how conversations are kept. Begin with [`answer`] and `runs`; a new
+//! tool is a row in `tools`.
 
 mod citations;
 mod extractive;
+mod intent;
 mod prompt;
+mod reminder;
 mod run;
+mod runs;
 mod sources;
 mod tools;
+mod work;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 pub use extractive::is_about;
+pub use reminder::Reminder;
+pub use runs::{AssistantRun, Said};
 
 use crate::book::Kind;
 use crate::db::UserScope;
+use crate::effects::Approval;
 use crate::llm;
 use crate::state::App;
 
@@ -31,6 +40,17 @@ use crate::state::App;
 pub struct Turn {
     pub from_user: bool,
     pub text: String,
+}
+
+/// A question, and the conversation in which it is asked.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub conversation_id: Uuid,
+    /// Without the question.
+    pub history: Vec<Turn>,
+    pub question: String,
+    /// What tools have shown in the conversation's last answers: it may live on in their text.
+    pub shown: Vec<Value>,
 }
 
 /// What an answer consists of, in the order in which it comes about.
@@ -53,6 +73,11 @@ pub enum Part {
         call_id: String,
         message: String,
     },
+    /// A call waits for the user's yes.
+    Approval {
+        call_id: String,
+        approval: Box<Approval>,
+    },
     /// Something the reader should know that isn't part of the answer.
     Warning {
         code: &'static str,
@@ -67,7 +92,7 @@ pub enum Part {
 }
 
 /// A quote with its place.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Citation {
     /// The number in the text.
     pub index: usize,
@@ -116,10 +141,10 @@ pub(crate) struct Gone;
 
 /// Answers the last turn, which is the user's. Ends when the answer is complete, has failed (as
 /// [`Part::Error`]), or nobody listens any more.
-pub async fn answer(app: &App, scope: UserScope, history: &[Turn], question: &str, sink: &Sink) {
+pub async fn answer(app: &App, scope: UserScope, asked: Asked, sink: &Sink) {
     let outcome = match Mode::of(app) {
-        Mode::Model => run::answer(app, scope, history, question, sink).await,
-        Mode::Extractive => extractive::answer(app, scope, question, sink).await,
+        Mode::Model => run::answer(app, scope, asked, sink).await,
+        Mode::Extractive => extractive::answer(app, scope, &asked.question, sink).await,
     };
     if outcome.is_err() {
         tracing::debug!("the reader left before the answer was complete");

@@ -8,14 +8,18 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::citations::Citations;
-use super::sources::Sources;
-use super::tools::{self, ToolError};
-use super::{Gone, Part, Sink, Turn, prompt, send};
+use super::runs::{self, AssistantRun, Proposed, propose_all};
+use super::tools::{self, AskUser, Nature, ToolError, arguments, nature, written};
+use super::work::{self, Work, is_for_a_run, shown_before};
+use super::{Asked, Gone, Part, Sink, Turn, prompt, send};
 use crate::db::UserScope;
+use crate::effects;
+use crate::ids;
 use crate::llm;
 use crate::providers::openai::{ChatPiece, Cut, Message, Tool, ToolCall, Usage};
 use crate::providers::{Error, Kind};
 use crate::state::App;
+use crate::tasks::Enqueue;
 
 /// Turns of the model in one answer; the last one gets no tools, so that it has to speak.
 const MAX_STEPS: usize = 8;
@@ -35,7 +39,7 @@ struct Step {
 enum Stop {
     Gone,
     Failed(Error),
-    Database(sqlx::Error),
+    Database(anyhow::Error),
     TooLong,
 }
 
@@ -47,6 +51,12 @@ impl From<Gone> for Stop {
 
 impl From<sqlx::Error> for Stop {
     fn from(error: sqlx::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl From<anyhow::Error> for Stop {
+    fn from(error: anyhow::Error) -> Self {
         Self::Database(error)
     }
 }
@@ -55,7 +65,7 @@ struct Run<'a> {
     app: &'a App,
     scope: UserScope,
     sink: &'a Sink,
-    sources: Sources,
+    work: Work,
     citations: Citations,
     usage: Usage,
     written: usize,
@@ -65,24 +75,28 @@ struct Run<'a> {
 pub(super) async fn answer(
     app: &App,
     scope: UserScope,
-    history: &[Turn],
-    question: &str,
+    asked: Asked,
     sink: &Sink,
 ) -> Result<(), Gone> {
     let mut run = Run {
         app,
         scope,
         sink,
-        sources: Sources::default(),
+        work: Work::default(),
         citations: Citations::new(scope),
         usage: Usage::default(),
         written: 0,
         deadline: Instant::now() + WALL_CLOCK,
     };
-    let mut messages = vec![Message::System(prompt::system(app.clock.now()))];
-    messages.extend(remembered(history));
-    messages.push(Message::User(question.to_owned()));
-    let outcome = run.steps(messages).await;
+    let outcome = match run.prepare(&asked).await {
+        Ok(()) => {
+            let mut messages = vec![Message::System(prompt::system(app.clock.now(), &run.work))];
+            messages.extend(remembered(&asked.history));
+            messages.push(Message::User(asked.question));
+            run.steps(messages).await
+        }
+        Err(stop) => Err(stop),
+    };
     run.end(outcome).await
 }
 
@@ -131,10 +145,27 @@ fn without_citations(text: &str) -> String {
 }
 
 impl Run<'_> {
+    /// What is known before anything from outside is read.
+    async fn prepare(&mut self, asked: &Asked) -> Result<(), Stop> {
+        self.work = Work::of_user(self.app, &self.scope).await?;
+        let users = asked.history.iter().filter(|turn| turn.from_user);
+        let mut said: Vec<&str> = users.map(|turn| turn.text.as_str()).collect();
+        said.push(&asked.question);
+        self.work.said = said.join("\n");
+        let question: String = asked.question.chars().take(300).collect();
+        self.work.reason = format!("You asked: “{question}”");
+        self.work.why.conversation_id = Some(asked.conversation_id);
+        if !asked.shown.is_empty() {
+            let mut tx = self.scope.begin(&self.app.pool).await?;
+            self.work.earlier = shown_before(&mut tx, &asked.shown).await?;
+        }
+        Ok(())
+    }
+
     async fn steps(&mut self, mut messages: Vec<Message>) -> Result<(), Stop> {
         for step in 1..=MAX_STEPS {
             let tools = if step < MAX_STEPS {
-                tools::all()
+                tools::offered(&self.work)
             } else {
                 Vec::new()
             };
@@ -150,18 +181,104 @@ impl Run<'_> {
                 return Ok(());
             }
             calls.truncate(MAX_CALLS_PER_STEP);
-            calls.iter_mut().for_each(mend_call);
+            mend_calls(&mut calls);
+            let asks = calls
+                .iter()
+                .find(|call| nature(&call.name) == Some(Nature::Asks));
+            if let Some(question) = asks.and_then(|call| question(&call.arguments)) {
+                self.say(&question).await?;
+                return Ok(());
+            }
+            let place = messages.len();
             messages.push(Message::Assistant {
                 text,
                 tool_calls: calls.iter().map(told_back).collect(),
             });
-            for call in calls {
-                let content = self.call(&call).await?;
-                messages.push(Message::ToolResult {
-                    call_id: call.id,
-                    content,
-                });
+            let proposed = propose_all(self.app, &self.scope, &mut self.work, &calls).await;
+            for call in &calls {
+                self.tell_input(call).await?;
+                if let Some(content) = self.answered(call, &proposed).await? {
+                    messages.push(Message::ToolResult {
+                        call_id: call.id.clone(),
+                        content,
+                    });
+                }
             }
+            if !proposed.is_empty() {
+                return self.hand_over(&calls, &proposed, messages, place).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says something of ours.
+    async fn say(&mut self, text: &str) -> Result<(), Gone> {
+        let gap = if self.written == 0 { "" } else { "\n\n" };
+        self.written += text.len();
+        send(self.sink, Part::Text(format!("{gap}{text}"))).await
+    }
+
+    /// Gives the work to a run, which does what was proposed when it is allowed, and goes on from there.
+    async fn hand_over(
+        &mut self,
+        calls: &[ToolCall],
+        proposed: &Proposed,
+        messages: Vec<Message>,
+        place: usize,
+    ) -> Result<(), Stop> {
+        let (app, run_id) = (self.app, ids::next());
+        // The prompt isn't part of it: it is written anew, with the time that it is then.
+        let mut turns: Vec<work::Turn> = messages.into_iter().skip(1).map(work::Turn::of).collect();
+        if let Some(first) = turns.first_mut() {
+            first.seen = self.work.sources.all().to_vec();
+            first.slots.clone_from(&self.work.slots);
+        }
+        let mut tx = self.scope.begin(&app.pool).await?;
+        runs::store::begin(&mut tx, run_id, &self.work, app.clock.now()).await?;
+        runs::store::append(&mut tx, run_id, 0, &turns).await?;
+        let approvals = proposed
+            .store(app, &mut tx, &self.work, run_id, place.saturating_sub(1))
+            .await?;
+        let how = Enqueue {
+            caused_by: Some(self.work.cause()),
+            ..Enqueue::default()
+        };
+        app.tasks
+            .enqueue(&mut tx, &AssistantRun { run_id }, how)
+            .await?;
+        tx.commit().await?;
+        app.tasks.wake();
+        let mut waits = Vec::new();
+        let mut begun = Vec::new();
+        for (index, approval) in approvals {
+            effects::tell(app, self.scope, &approval);
+            let summary = approval.preview["summary"].as_str().unwrap_or_default();
+            let line = format!("- {summary}");
+            let call_id = calls
+                .get(index)
+                .map_or_else(String::new, |call| call.id.clone());
+            if approval.state == "pending" {
+                waits.push(line);
+                let approval = Box::new(approval);
+                send(self.sink, Part::Approval { call_id, approval }).await?;
+            } else {
+                begun.push(line);
+                let output = json!({"state": approval.state, "approval_id": approval.id});
+                send(self.sink, Part::ToolOutput { call_id, output }).await?;
+            }
+        }
+        if self.written == 0 {
+            let mut text = Vec::new();
+            if !waits.is_empty() {
+                text.push(format!(
+                    "This waits for your approval:\n{}",
+                    waits.join("\n")
+                ));
+            }
+            if !begun.is_empty() {
+                text.push(format!("I am on it:\n{}", begun.join("\n")));
+            }
+            self.say(&text.join("\n\n")).await?;
         }
         Ok(())
     }
@@ -197,7 +314,10 @@ impl Run<'_> {
             match piece {
                 Some(Ok(ChatPiece::Text(text))) => {
                     self.written += text.len();
-                    let parts = self.citations.push(self.app, &self.sources, &text).await?;
+                    let parts = self
+                        .citations
+                        .push(self.app, &self.work.sources, &text)
+                        .await?;
                     self.tell(parts).await?;
                     step.text.push_str(&text);
                     if self.written > MAX_TEXT {
@@ -224,7 +344,7 @@ impl Run<'_> {
                 None => break,
             }
         }
-        let parts = self.citations.finish(self.app, &self.sources).await?;
+        let parts = self.citations.finish(self.app, &self.work.sources).await?;
         self.tell(parts).await?;
         Ok(step)
     }
@@ -236,46 +356,68 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Runs one call; what goes wrong goes back to the model in words.
-    async fn call(&mut self, call: &ToolCall) -> Result<String, Stop> {
-        let input = serde_json::from_str::<Value>(&call.arguments);
-        send(
-            self.sink,
-            Part::ToolInput {
-                call_id: call.id.clone(),
-                name: call.name.clone(),
-                input: input.as_ref().map_or_else(|_| json!({}), Clone::clone),
-            },
-        )
-        .await?;
-        let outcome = match input {
-            Ok(input) => {
-                tools::call(self.app, &self.scope, &call.name, &input, &mut self.sources).await
+    async fn tell_input(&self, call: &ToolCall) -> Result<(), Gone> {
+        let part = Part::ToolInput {
+            call_id: call.id.clone(),
+            name: call.name.clone(),
+            input: serde_json::from_str(&call.arguments).unwrap_or_else(|_| json!({})),
+        };
+        send(self.sink, part).await
+    }
+
+    /// The result of a call that has one now; what goes wrong goes back to the model in words. What goes
+    /// out, and what waits for it, is answered by the run.
+    async fn answered(
+        &mut self,
+        call: &ToolCall,
+        proposed: &Proposed,
+    ) -> Result<Option<String>, Stop> {
+        let outcome = if is_for_a_run(&call.name) {
+            let refusal = proposed
+                .refusals()
+                .iter()
+                .find(|(refused, _)| refused.id == call.id)
+                .map(|(_, words)| words.clone());
+            match refusal {
+                Some(words) => Err(ToolError::Wrong(words)),
+                None if proposed.is_empty() => Err(ToolError::Wrong(
+                    "there is no mail whose answer could be waited for: send one first".to_owned(),
+                )),
+                None => return Ok(None),
             }
-            Err(_) => Err(ToolError::Wrong(
-                "the arguments are not valid JSON".to_owned(),
-            )),
+        } else {
+            match written(&call.arguments) {
+                Ok(input) if nature(&call.name) == Some(Nature::Keeps) => {
+                    self.keep(&call.name, &input).await
+                }
+                Ok(input) => {
+                    tools::read(self.app, &self.scope, &call.name, &input, &mut self.work).await
+                }
+                Err(error) => Err(error),
+            }
         };
         let call_id = call.id.clone();
-        match outcome {
+        Ok(Some(match outcome {
             Ok(output) => {
                 let content = output.to_string();
                 send(self.sink, Part::ToolOutput { call_id, output }).await?;
-                Ok(content)
+                content
             }
             Err(error) => {
-                let message = match error {
-                    ToolError::Wrong(words) => words,
-                    ToolError::Broken(cause) => {
-                        tracing::warn!(error = %cause, tool = call.name, "a tool failed");
-                        "the search is not available right now".to_owned()
-                    }
-                };
+                let message = error.in_words(&call.name);
                 let content = json!({"error": message}).to_string();
                 send(self.sink, Part::ToolError { call_id, message }).await?;
-                Ok(content)
+                content
             }
-        }
+        }))
+    }
+
+    async fn keep(&self, name: &str, input: &Value) -> Result<Value, ToolError> {
+        let mut tx = self.scope.begin(&self.app.pool).await?;
+        let kept = tools::keep(self.app, &mut tx, name, input, &self.work).await?;
+        tx.commit().await?;
+        self.app.tasks.wake();
+        Ok(kept)
     }
 
     /// Says what the reader has to know, whichever way it ended.
@@ -284,7 +426,7 @@ impl Run<'_> {
             return Err(Gone);
         }
         // What was held back as a beginning of a citation belongs to the text after all.
-        if let Ok(parts) = self.citations.finish(self.app, &self.sources).await {
+        if let Ok(parts) = self.citations.finish(self.app, &self.work.sources).await {
             self.tell(parts).await?;
         }
         self.app
@@ -324,12 +466,63 @@ impl Run<'_> {
 }
 
 /// A call as it may be told back to the server: strict ones refuse arguments that are no JSON.
-fn told_back(call: &ToolCall) -> ToolCall {
+pub(super) fn told_back(call: &ToolCall) -> ToolCall {
     let mut call = call.clone();
     if serde_json::from_str::<serde::de::IgnoredAny>(&call.arguments).is_err() {
         "{}".clone_into(&mut call.arguments);
     }
     call
+}
+
+/// The question that a call asks the user; none when it can't be read.
+pub(super) fn question(written_arguments: &str) -> Option<String> {
+    let asked: AskUser = arguments(&written(written_arguments).ok()?).ok()?;
+    Some(tools::visible(asked.question.trim())).filter(|question| !question.is_empty())
+}
+
+/// Whether asking again is of no use.
+pub(super) const fn is_final(error: &Error) -> bool {
+    matches!(
+        error.kind,
+        Kind::Unauthorized | Kind::Forbidden | Kind::ScopeMissing | Kind::NotFound | Kind::Invalid
+    )
+}
+
+/// One turn of the model that nobody listens to.
+pub(super) async fn model_turn(
+    app: &App,
+    messages: Vec<Message>,
+    tools: Vec<Tool>,
+) -> Result<(String, Vec<ToolCall>), Error> {
+    let asking = async {
+        let started = llm::chat(app, messages, tools).await;
+        let mut stream = started
+            .unwrap_or_else(|| Err(Error::new(Kind::Unavailable, "no model is configured")))?;
+        let (mut text, mut calls) = (String::new(), Vec::new());
+        while let Some(piece) = stream.next().await {
+            match piece? {
+                ChatPiece::Text(piece) if text.len() < MAX_TEXT => text.push_str(&piece),
+                ChatPiece::ToolCalls(asked) => calls = asked,
+                _ => {}
+            }
+        }
+        Ok((text, calls))
+    };
+    tokio::time::timeout(WALL_CLOCK, asking)
+        .await
+        .unwrap_or_else(|_| Err(Error::new(Kind::Unavailable, "the model took too long")))
+}
+
+/// Every call has a legal name, an id of its own, and arguments.
+pub(super) fn mend_calls(calls: &mut [ToolCall]) {
+    let mut taken = std::collections::HashSet::new();
+    for (place, call) in calls.iter_mut().enumerate() {
+        mend_call(call);
+        if call.id.is_empty() || !taken.insert(call.id.clone()) {
+            call.id = format!("{}#{place}", call.id);
+            taken.insert(call.id.clone());
+        }
+    }
 }
 
 /// No arguments are an empty object, and the name is a legal one.
@@ -345,7 +538,7 @@ fn mend_call(call: &mut ToolCall) {
     }
 }
 
-fn in_words(error: &Error) -> String {
+pub(super) fn in_words(error: &Error) -> String {
     match error.kind {
         Kind::Unauthorized => "The model server refused the API key. Check OPENAI_API_KEY.".to_owned(),
         Kind::Forbidden | Kind::ScopeMissing => "The model server does not allow this model. Check OPENAI_CHAT_MODEL.".to_owned(),

@@ -3,12 +3,13 @@
 //! A citation may point only at these: a number that no tool gave out cites nothing.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::book::Kind;
 
 /// One numbered thing that the model has seen.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Seen {
     pub kind: Kind,
     pub source_id: Uuid,
@@ -45,6 +46,16 @@ impl Sources {
 
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// In the order of their numbers.
+    pub fn all(&self) -> &[Seen] {
+        &self.0
+    }
+
+    /// What was added after there were so many. Words that were added to one shown before stay with it.
+    pub fn since(&self, before: usize) -> Vec<Seen> {
+        self.0.get(before..).unwrap_or_default().to_vec()
     }
 
     pub fn get(&self, number: usize) -> Option<&Seen> {

@@ -14,9 +14,10 @@ mod store;
 pub use keys::{address_key, address_keys};
 pub use new::{NewContact, NewDeal, NewDocument, NewEmail, NewEvent, NewNote, Person};
 pub use store::{
-    Contact, Document, Email, Event, Known, Stored, delete, find_contact, find_contacts,
-    find_email, find_people, ids_of, list_thread, source_text, upsert_contacts, upsert_deals,
-    upsert_documents, upsert_emails, upsert_events, upsert_notes,
+    Acquaintance, Contact, Document, Email, Event, Known, Stored, delete, events_between,
+    everybody, find_contact, find_contacts, find_email, find_event, find_people, ids_of,
+    list_thread, readers, source_text, upsert_contacts, upsert_deals, upsert_documents,
+    upsert_emails, upsert_events, upsert_notes,
 };
 
 /// Who brought an item: what a file brought stays when a provider's record goes.

@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use super::body::Asked;
 use super::store::{self, Message};
-use crate::agent::{self, Citation, Mode, Part, Turn};
+use crate::agent::{self, Citation, Mode, Part};
 use crate::db::UserScope;
+use crate::effects::Approval;
 use crate::http::Problem;
 use crate::ids;
 use crate::state::App;
@@ -30,7 +31,7 @@ pub(super) struct Answering {
 pub(super) async fn begin(app: &App, scope: UserScope, asked: Asked) -> Result<Answering, Problem> {
     let now = app.clock.now();
     let mut tx = scope.begin(&app.pool).await?;
-    let (conversation_id, history) = match asked.conversation_id {
+    let (conversation_id, (history, shown)) = match asked.conversation_id {
         Some(id) => {
             if !store::touch(&mut tx, id, now).await? {
                 return Err(Problem::not_found());
@@ -40,7 +41,7 @@ pub(super) async fn begin(app: &App, scope: UserScope, asked: Asked) -> Result<A
         None => {
             let id = ids::next();
             store::create(&mut tx, id, &title_of(&asked.text), now).await?;
-            (id, Vec::new())
+            (id, (Vec::new(), Vec::new()))
         }
     };
     let question = Message {
@@ -72,7 +73,13 @@ pub(super) async fn begin(app: &App, scope: UserScope, asked: Asked) -> Result<A
         message_id: answering.message_id,
         mode: answering.mode,
     };
-    app.background.spawn(job.run(history, asked.text, reader));
+    let asked = agent::Asked {
+        conversation_id,
+        history,
+        question: asked.text,
+        shown,
+    };
+    app.background.spawn(job.run(asked, reader));
     Ok(answering)
 }
 
@@ -94,12 +101,12 @@ struct Job {
 }
 
 impl Job {
-    async fn run(self, history: Vec<Turn>, question: String, reader: mpsc::Sender<Part>) {
+    async fn run(self, asked: agent::Asked, reader: mpsc::Sender<Part>) {
         let (sink, mut made) = mpsc::channel(64);
         let (app, scope) = (&self.app, self.scope);
         let mut kept = Kept::default();
         let making = async move {
-            agent::answer(app, scope, &history, &question, &sink).await;
+            agent::answer(app, scope, asked, &sink).await;
         };
         let keeping = async {
             loop {
@@ -156,6 +163,7 @@ pub(super) struct Kept {
     pub text: String,
     pub citations: Vec<Citation>,
     pub tool_calls: Vec<(String, Value)>,
+    pub approvals: Vec<Approval>,
     pub warnings: Vec<Value>,
     pub usage: Option<Value>,
     cut_off: bool,
@@ -176,6 +184,11 @@ impl Kept {
             )),
             Part::ToolOutput { call_id, output } => self.end_call(call_id, output.clone(), true),
             Part::ToolError { call_id, message } => self.end_call(call_id, json!(message), false),
+            Part::Approval { call_id, approval } => {
+                let output = json!({"state": approval.state, "approval_id": approval.id});
+                self.end_call(call_id, output, true);
+                self.approvals.push((**approval).clone());
+            }
             Part::Warning { code, text } => self.warnings.push(json!({"code": code, "text": text})),
             Part::Usage {
                 input_tokens,

@@ -6,6 +6,7 @@
 
 mod answering;
 mod body;
+mod later;
 pub mod routes;
 mod store;
 mod wire;

@@ -20,6 +20,7 @@ use super::body::ChatBody;
 use super::store::{self, Conversation, Message};
 use super::wire::Wire;
 use crate::agent::{Citation, Mode, Part};
+use crate::effects::Approval;
 use crate::http::{
     CurrentUser, Cursor, Json, Page, PageQuery, Path, Problem, ProblemBody, Query, STREAMING,
 };
@@ -91,8 +92,8 @@ struct Answer {
     citations: Vec<Citation>,
     /// List of `{name, input, output, ok}`.
     tool_calls: Vec<Value>,
-    /// What the assistant asks leave for; always empty while it can only read.
-    approvals: Vec<Value>,
+    /// What the assistant asks leave for.
+    approvals: Vec<Approval>,
     /// List of `{code, text}`.
     warnings: Vec<Value>,
     /// `{input_tokens, output_tokens}` as the model server told them.
@@ -133,7 +134,7 @@ async fn message(
         text: kept.text,
         citations: kept.citations,
         tool_calls: kept.tool_calls.into_iter().map(|(_, call)| call).collect(),
-        approvals: Vec::new(),
+        approvals: kept.approvals,
         warnings: kept.warnings,
         usage: kept.usage,
     }))

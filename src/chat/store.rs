@@ -76,7 +76,7 @@ pub(super) async fn touch(
     .map(|outcome| outcome.rows_affected() == 1)
 }
 
-/// Stores a message, unless its conversation was deleted meanwhile.
+/// Stores a message once, unless its conversation was deleted meanwhile.
 pub(super) async fn append(
     tx: &mut Scoped,
     conversation_id: Uuid,
@@ -88,7 +88,8 @@ pub(super) async fn append(
             usage, complete, created_at)
         select $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11, $12
         from conversations
-        where user_id = $2 and id = $3",
+        where user_id = $2 and id = $3
+        on conflict do nothing",
         message.id,
         user_id,
         conversation_id,
@@ -107,15 +108,15 @@ pub(super) async fn append(
     .map(drop)
 }
 
-/// The last turns of a conversation, oldest first.
+/// The last turns of a conversation, oldest first, and what tools have shown in them.
 pub(super) async fn turns(
     tx: &mut Scoped,
     conversation_id: Uuid,
     limit: i64,
-) -> Result<Vec<Turn>, sqlx::Error> {
+) -> Result<(Vec<Turn>, Vec<Value>), sqlx::Error> {
     let user_id = tx.user_id();
     let rows = sqlx::query!(
-        "select role, text from messages
+        "select role, text, tool_calls from messages
         where user_id = $1 and conversation_id = $2
         order by created_at desc, id desc
         limit $3",
@@ -125,14 +126,18 @@ pub(super) async fn turns(
     )
     .fetch_all(&mut **tx)
     .await?;
-    Ok(rows
-        .into_iter()
-        .rev()
-        .map(|row| Turn {
+    let mut turns = Vec::with_capacity(rows.len());
+    let mut shown = Vec::new();
+    for row in rows.into_iter().rev() {
+        if let Value::Array(calls) = row.tool_calls {
+            shown.extend(calls.into_iter().map(|mut call| call["output"].take()));
+        }
+        turns.push(Turn {
             from_user: row.role == "user",
             text: row.text,
-        })
-        .collect())
+        });
+    }
+    Ok((turns, shown))
 }
 
 pub(super) async fn list(

@@ -64,6 +64,12 @@ impl Wire {
             Part::ToolError { call_id, message } => {
                 chunks.push(json!({"type": "tool-output-error", "toolCallId": call_id, "errorText": message}));
             }
+            Part::Approval { call_id, approval } => {
+                chunks.push(json!({
+                    "type": "tool-approval-request", "toolCallId": call_id, "approvalId": approval.id,
+                }));
+                chunks.push(json!({"type": "data-approval", "id": approval.id, "data": approval}));
+            }
             Part::Warning { code, text } => {
                 chunks.push(json!({"type": "data-warning", "data": {"code": code, "text": text}}));
             }

@@ -257,7 +257,8 @@ macro_rules! approvals {
     };
 }
 
-async fn find_by_key(
+/// The one that was proposed under this key.
+pub async fn find_by_key(
     tx: &mut Scoped,
     key: &str,
     now: DateTime<Utc>,

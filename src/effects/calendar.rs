@@ -75,6 +75,18 @@ pub async fn busy(
     Ok(times)
 }
 
+/// An appointment as Google has it now: who comes is told with a change of it, and its mark is what makes
+/// a change of another's change impossible.
+pub async fn appointment(app: &App, scope: UserScope, id: &str) -> Result<Event, Error> {
+    let diary = Diary::open(app, scope)
+        .map_err(|error| Error::new(Kind::Unavailable, error.to_string()))?;
+    diary
+        .google
+        .calendar
+        .event(&diary.grant, CALENDAR, id)
+        .await
+}
+
 async fn told(app: &App, scope: UserScope) -> anyhow::Result<Tell> {
     let mut tx = scope.begin(&app.pool).await?;
     let settings = settings::find(&mut tx).await?;

@@ -169,30 +169,42 @@ impl Outward<App> for UpdateContact {
     }
 }
 
+/// What HubSpot has of a contact now, in the order of these names; none when there is no such contact.
+pub async fn values_now(
+    app: &App,
+    scope: UserScope,
+    contact_id: &str,
+    names: &[String],
+) -> Result<Option<Vec<Option<String>>>, Error> {
+    let portal = Portal::open(app, scope)
+        .map_err(|error| Error::new(Kind::Unavailable, error.to_string()))?;
+    let ids = [contact_id.to_owned()];
+    let found = portal
+        .hubspot
+        .crm
+        .get_all(&portal.grant, Kinds::Contacts, &ids, names)
+        .await?;
+    Ok(found
+        .items
+        .first()
+        .map(|record| names.iter().map(|name| record.property(name)).collect()))
+}
+
 /// What of a contact isn't as it was when a change was thought of: the property, and its value now.
 pub(super) async fn differs(
     app: &App,
     scope: UserScope,
     change: &UpdateContact,
 ) -> Result<Option<String>, Error> {
-    let portal = Portal::open(app, scope)
-        .map_err(|error| Error::new(Kind::Unavailable, error.to_string()))?;
     let names: Vec<String> = change
         .changes
         .iter()
         .map(|one| one.property.clone())
         .collect();
-    let ids = [change.contact_id.clone()];
-    let found = portal
-        .hubspot
-        .crm
-        .get_all(&portal.grant, Kinds::Contacts, &ids, &names)
-        .await?;
-    let Some(record) = found.items.first() else {
+    let Some(values) = values_now(app, scope, &change.contact_id, &names).await? else {
         return Ok(Some("the contact is gone".to_owned()));
     };
-    Ok(change.changes.iter().find_map(|one| {
-        let is = record.property(&one.property);
+    Ok(change.changes.iter().zip(values).find_map(|(one, is)| {
         let was = one.from.clone().filter(|text| !text.is_empty());
         (is != was).then(|| format!("{} was changed meanwhile", one.property))
     }))

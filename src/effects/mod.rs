@@ -48,7 +48,8 @@ pub use action::{
     Action, CancelEvent, Change, CreateContact, CreateEvent, CreateNote, SendEmail, Span,
     UpdateContact, UpdateEvent, Wrong,
 };
-pub use approvals::{Approval, Proposal, decided, find, propose, tell};
+pub use approvals::{Approval, Proposal, decided, find, find_by_key, propose, tell};
+pub use crm::values_now;
 pub use mail::EFFECT_HEADER;
 pub use policy::{Bounds, Item, Risk};
 pub use store::made;

@@ -40,6 +40,8 @@ pub struct Bounds {
     pub said: String,
     /// The user marked the rule that causes it: no approval.
     pub rule_is_auto: bool,
+    /// The user wants to read it first, whatever else is allowed.
+    pub is_draft: bool,
 }
 
 /// Something from outside that was in view.
@@ -185,7 +187,7 @@ impl Circle {
             || (action.leave(self.settings.autonomy) == Leave::Auto
                 && keys.iter().all(|key| self.may_be_told(key)));
         Verdict {
-            automatic: allowed && risks.is_empty(),
+            automatic: allowed && risks.is_empty() && !bounds.is_draft,
             risks,
         }
     }

@@ -52,12 +52,6 @@ macro_rules! errands {
         impl Payload for $name {
             const KIND: &'static str = $kind;
         }
-
-        impl Handler<App> for $name {
-            async fn run(self, context: Context<App>) -> Result<Value, Failure> {
-                self.0.run(&context).await
-            }
-        }
     )*};
 }
 
@@ -66,7 +60,7 @@ errands! {
     WelcomeEmail = "welcome_email";
     /// "Come back to them."
     FollowUp = "follow_up";
-    /// "This mail wants something done."
+    /// "This mail wants something done." The assistant's.
     ProcessEmail = "process_email";
     /// "What is to be known before this meeting."
     MeetingBrief = "meeting_brief";
@@ -76,15 +70,33 @@ errands! {
     CreateContact = "create_contact";
     /// "A note in HubSpot."
     CreateNote = "create_note";
-    /// "An answer to this mail."
+    /// "An answer to this mail." The assistant's.
     DraftReply = "draft_reply";
     /// "A mail by this template."
     SendEmail = "send_email";
-    /// "The assistant's opinion."
+    /// "The assistant's opinion." The assistant's.
     AskAssistant = "ask_assistant";
 }
 
+/// Those that need no thinking.
+macro_rules! mechanical {
+    ($($name:ident)*) => {$(
+        impl Handler<App> for $name {
+            async fn run(self, context: Context<App>) -> Result<Value, Failure> {
+                self.0.run(&context).await
+            }
+        }
+    )*};
+}
+
+mechanical! { WelcomeEmail FollowUp MeetingBrief Generic CreateContact CreateNote SendEmail }
+
 impl Errand {
+    /// What there is to show before anything was done.
+    pub fn drafted(&self) -> Value {
+        json!({"draft": self.draft, "event": self.event, "item": self.item})
+    }
+
     /// What of it reaches the outside world, if all is said that it needs.
     fn action(&self) -> Option<effects::Action> {
         let parameters = &self.draft["parameters"];
@@ -116,7 +128,7 @@ impl Errand {
     }
 
     async fn run(self, context: &Context<App>) -> Result<Value, Failure> {
-        let mut result = json!({"draft": self.draft, "event": self.event, "item": self.item});
+        let mut result = self.drafted();
         let Some(action) = self.action() else {
             return Ok(result);
         };

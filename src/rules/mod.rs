@@ -14,11 +14,13 @@ mod apply;
 mod engine;
 mod facts;
 pub mod grammar;
+mod proposing;
 pub mod routes;
 mod store;
 mod templates;
 
 pub use act::{
-    AskAssistant, CreateContact, CreateNote, DraftReply, FollowUp, Generic, MeetingBrief,
+    AskAssistant, CreateContact, CreateNote, DraftReply, Errand, FollowUp, Generic, MeetingBrief,
     ProcessEmail, SendEmail, WelcomeEmail,
 };
+pub use proposing::{propose, texts};

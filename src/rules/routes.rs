@@ -22,7 +22,7 @@ use crate::ids;
 use crate::state::App;
 
 /// More than anybody keeps in mind.
-const MOST_RULES: i64 = 1000;
+pub(super) const MOST_RULES: i64 = 1000;
 /// The latest events that a rehearsal looks at.
 const REHEARSED: i64 = 500;
 /// How far a rehearsal looks back unless it is told.
@@ -122,7 +122,7 @@ fn inherit() -> String {
 
 impl PutRule {
     fn check(&self, may_approve: &MayApprove) -> Result<(), Problem> {
-        read(&self.text)?;
+        read(&self.text).map_err(|words| Problem::invalid("text", words))?;
         if !["inherit", "auto"].contains(&self.autonomy.as_str()) {
             return Err(Problem::invalid("autonomy", "must be inherit or auto"));
         }
@@ -140,11 +140,10 @@ impl PutRule {
 }
 
 /// A rule that this version can carry out.
-fn read(text: &str) -> Result<Rule, Problem> {
-    let rule = parse(text).map_err(|error| Problem::invalid("text", error.message))?;
+pub(super) fn read(text: &str) -> Result<Rule, String> {
+    let rule = parse(text).map_err(|error| error.message)?;
     if rule.condition.as_ref().is_some_and(asks) {
-        let message = "judge \"…\" can't be decided by this version yet";
-        return Err(Problem::invalid("text", message));
+        return Err("judge \"…\" can't be decided by this version yet".to_owned());
     }
     Ok(rule)
 }
@@ -300,7 +299,7 @@ async fn preview(
     CurrentUser(scope): CurrentUser,
     Json(asked): Json<Rehearse>,
 ) -> Result<Json<Rehearsal>, Problem> {
-    let rule = read(&asked.text)?;
+    let rule = read(&asked.text).map_err(|words| Problem::invalid("text", words))?;
     let body = RuleBody {
         id: None,
         parsed: Some(Parsed::from(&rule)),

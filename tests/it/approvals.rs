@@ -10,11 +10,11 @@ use crate::world::eventually;
 impl Practice {
     /// Signed in, with HubSpot, and with Sara and Tom as clients.
     pub async fn with_clients() -> Self {
-        Self::with_clients_and(&[]).await
+        Self::open(&[]).await.and_clients().await
     }
 
-    pub async fn with_clients_and(settings: &[(&str, &str)]) -> Self {
-        let practice = Self::open(settings).await;
+    pub async fn and_clients(self) -> Self {
+        let practice = self;
         practice.open_portal();
         practice.sign_in().await;
         practice.connect_hubspot().await;

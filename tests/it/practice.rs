@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::browser::{Browser, error_of};
-use crate::world::{World, eventually};
+use crate::world::{World, eventually, simulator};
 
 pub const ANN: &str = "ann@advisors.example";
 pub const PORTAL: u64 = 4242;
@@ -37,8 +37,27 @@ pub fn letter(subject: &str, from: &str, text: &str, at: DateTime<Utc>) -> Vec<u
 
 impl Practice {
     pub async fn open(settings: &[(&str, &str)]) -> Self {
-        let (world, simulator) =
-            World::with_providers_and(&[settings, &[("DEMO_CONTROLS", "true")]].concat()).await;
+        Self::around(simulator().await, settings).await
+    }
+
+    /// With the simulated model as the assistant's.
+    pub async fn with_model() -> Self {
+        let simulator = simulator().await;
+        let url = format!("{}v1", simulator.world().url());
+        let settings = [
+            ("OPENAI_BASE_URL", url.as_str()),
+            ("OPENAI_API_KEY", "any"),
+            (
+                "OPENAI_CHAT_MODEL",
+                paraplanner::simulator::model::CHAT_MODEL,
+            ),
+        ];
+        Self::around(simulator, &settings).await
+    }
+
+    async fn around(simulator: Simulator, settings: &[(&str, &str)]) -> Self {
+        let settings = [settings, &[("DEMO_CONTROLS", "true")]].concat();
+        let world = World::with_simulator(&simulator, &settings).await;
         simulator.world().google().add_account(ANN, "Ann Advisor");
         let ann = tokio::sync::Mutex::new(Browser::new(&world));
         Self {

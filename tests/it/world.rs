@@ -89,13 +89,17 @@ impl World {
 
     pub async fn with_providers_and(more: &[(&str, &str)]) -> (Self, Simulator) {
         let simulator = simulator().await;
+        (Self::with_simulator(&simulator, more).await, simulator)
+    }
+
+    pub async fn with_simulator(simulator: &Simulator, more: &[(&str, &str)]) -> Self {
         let settings = simulator.settings();
         let settings: Vec<(&str, &str)> = settings
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
             .chain(more.iter().copied())
             .collect();
-        (Self::with(&settings).await, simulator)
+        Self::with(&settings).await
     }
 
     pub async fn with(settings: &[(&str, &str)]) -> Self {

@@ -131,6 +131,23 @@ pub struct Event {
     pub text: String,
 }
 
+impl Event {
+    /// The addresses of those who take part.
+    pub fn people(&self) -> Vec<String> {
+        let guests = self.attendees.as_array().map_or(&[][..], Vec::as_slice);
+        let mut people: Vec<String> = self
+            .organiser
+            .iter()
+            .chain(guests)
+            .filter_map(|person| person["address"].as_str())
+            .map(str::to_owned)
+            .collect();
+        people.sort_unstable();
+        people.dedup();
+        people
+    }
+}
+
 pub async fn find_event(tx: &mut Scoped, id: Uuid) -> Result<Option<Event>, sqlx::Error> {
     let user_id = tx.user_id();
     sqlx::query_as!(
@@ -192,6 +209,34 @@ pub async fn list_events(
         limit,
         cursor.map(|cursor| cursor.at),
         cursor.map(|cursor| cursor.id),
+    )
+    .fetch_all(&mut **tx)
+    .await
+}
+
+/// Events that touch this time and take place, the earliest first.
+pub async fn events_between(
+    tx: &mut Scoped,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<Event>, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_as!(
+        Event,
+        r#"
+        select id, title, description, location, starts_at as start, ends_at as end, all_day,
+            starts_on as start_date, time_zone, organiser, attendees, status, recurrence, text
+        from calendar_events
+        where user_id = $1 and starts_at < $3 and coalesce(ends_at, starts_at) >= $2
+            and status is distinct from 'cancelled'
+        order by starts_at, id
+        limit $4
+        "#,
+        user_id,
+        from,
+        until,
+        limit,
     )
     .fetch_all(&mut **tx)
     .await

@@ -23,10 +23,10 @@ pub use contacts::{
 };
 pub use documents::{Document, find_document, upsert_documents};
 pub use emails::{Email, find_email, list_thread, upsert_emails};
-pub use events::{Event, ListedEvent, find_event, list_events, upsert_events};
+pub use events::{Event, ListedEvent, events_between, find_event, list_events, upsert_events};
 pub use people::{
-    LatestMail, ListedDeal, ListedNote, Meeting, Somebody, deals_about, household, latest_mails,
-    latest_notes, names_used, nearest_meetings,
+    Acquaintance, LatestMail, ListedDeal, ListedNote, Meeting, Somebody, deals_about, everybody,
+    household, latest_mails, latest_notes, names_used, nearest_meetings, readers,
 };
 pub use records::{find_deal, find_note, upsert_deals, upsert_notes};
 

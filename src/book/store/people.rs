@@ -1,6 +1,8 @@
 //! All SQL behind one contact's page: where they appear, and with whom they live. Reads `users` and
 //! `connections` for the user's own addresses.
 
+use std::collections::{BTreeSet, HashMap};
+
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -246,4 +248,70 @@ pub async fn names_used(
     )
     .fetch_all(&mut **tx)
     .await
+}
+
+/// Somebody by the name in the address book.
+#[derive(Clone, Debug)]
+pub struct Acquaintance {
+    pub name: String,
+    /// Keys of their addresses.
+    pub keys: Vec<String>,
+}
+
+/// Everybody who has an address, by name; a book of 200 families is read at once.
+pub async fn everybody(tx: &mut Scoped) -> Result<Vec<Acquaintance>, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_as!(
+        Acquaintance,
+        r#"
+        select name, array_agg(substr(key, length('mail:') + 1) order by key) as "keys!"
+        from contacts join contact_keys on contact_keys.user_id = $1 and contact_id = contacts.id
+        where contacts.user_id = $1 and key like 'mail:%'
+        group by contacts.id, name
+        order by name, contacts.id
+        limit 50000
+        "#,
+        user_id,
+    )
+    .fetch_all(&mut **tx)
+    .await
+}
+
+/// Who knows each of these items anyway, by the keys of their addresses: who takes part in a mail or an
+/// event, and whom a contact's record, a note or a deal is about.
+pub async fn readers(
+    tx: &mut Scoped,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, BTreeSet<String>>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let user_id = tx.user_id();
+    let rows = sqlx::query!(
+        r#"
+        select item_id as "item_id!", who as "address!"
+        from appearances
+        where user_id = $1 and item_id = any($2) and kind in ('email', 'event')
+        union
+        select item_id, substr(key, length('mail:') + 1)
+        from appearances
+            join contacts on contacts.user_id = $1 and contacts.uid = who
+            join contact_keys on contact_keys.user_id = $1 and contact_id = contacts.id
+        where appearances.user_id = $1 and item_id = any($2) and kind in ('note', 'deal')
+            and key like 'mail:%'
+        union
+        select contact_id, substr(key, length('mail:') + 1)
+        from contact_keys
+        where user_id = $1 and contact_id = any($2) and key like 'mail:%'
+        "#,
+        user_id,
+        ids,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut readers: HashMap<Uuid, BTreeSet<String>> = HashMap::new();
+    for row in rows {
+        readers.entry(row.item_id).or_default().insert(row.address);
+    }
+    Ok(readers)
 }

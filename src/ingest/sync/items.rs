@@ -519,3 +519,20 @@ pub(super) async fn mails_with(
     .fetch_all(&mut **tx)
     .await
 }
+
+/// What the provider calls an item that is stored under this id.
+pub async fn external_id(
+    tx: &mut Scoped,
+    source: &str,
+    item_id: Uuid,
+) -> Result<Option<String>, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_scalar!(
+        "select external_id from provider_items where user_id = $1 and source = $2 and item_id = $3 limit 1",
+        user_id,
+        source,
+        item_id,
+    )
+    .fetch_optional(&mut **tx)
+    .await
+}

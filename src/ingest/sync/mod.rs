@@ -32,7 +32,7 @@ use crate::state::App;
 use crate::tasks::{Context, Enqueue, Failure, Handler, OrFailure as _, Payload};
 use crate::webhooks::{self, Delivered};
 
-pub use items::Unreadable;
+pub use items::{Unreadable, external_id};
 pub use look::LookForChanges;
 
 /// What a connection gives.

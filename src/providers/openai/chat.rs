@@ -13,7 +13,7 @@ use async_openai::types::chat::{
 };
 use eventsource_stream::{EventStreamError, Eventsource as _};
 use futures::{Stream, StreamExt as _};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::{Client, Error, ErrorDetail, Kind, http};
@@ -30,8 +30,9 @@ pub struct ChatRequest {
     pub tools: Vec<Tool>,
 }
 
-/// What was said so far.
-#[derive(Clone, Debug)]
+/// What was said so far. Its form in JSON is what is stored of the assistant's work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Message {
     System(String),
     User(String),
@@ -55,7 +56,7 @@ pub struct Tool {
 }
 
 /// A function that the model asks for. `arguments` is whatever it wrote: perhaps not even JSON.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolCall {
     pub id: String,
     pub name: String,
