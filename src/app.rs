@@ -34,8 +34,8 @@ use crate::state::{App, Memory};
 use crate::tasks::{Keep, Queue, Registry, Tasks, TidyTasks, Worker, WorkerSettings};
 use crate::telemetry::Metrics;
 use crate::{
-    activity, agent, book, chat, demo_clock, effects, events, identity, ingest, live, operations,
-    page, retrieval, rules, tasks, webhooks,
+    activity, agent, book, chat, demo_clock, effects, events, identity, ingest, live, llm,
+    operations, page, retrieval, rules, tasks, webhooks,
 };
 
 /// Until a reply begins, uploads and whole answers apart.
@@ -69,6 +69,7 @@ fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(webhooks::router())
         .merge(retrieval::routes::router())
         .merge(ingest::routes::router())
+        .merge(llm::routes::router())
         .merge(rules::routes::router())
         .merge(chat::routes::router())
         .merge(demo_clock::router())
@@ -111,6 +112,7 @@ fn handlers() -> Registry<App> {
         .with::<rules::DraftReply>()
         .with::<rules::SendEmail>()
         .with::<rules::AskAssistant>()
+        .with::<effects::Undo>()
         .with::<agent::AssistantRun>()
         .with::<agent::Said>()
         .with::<agent::Reminder>()

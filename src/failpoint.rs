@@ -8,8 +8,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// All places, in the order in which an effect passes them.
-pub const NAMES: [&str; 7] = [
+/// All places.
+pub const NAMES: [&str; 9] = [
+    "agent.recorded",
+    "effects.drafted",
     "tasks.claimed",
     "effects.planned",
     "effects.sending",
@@ -18,6 +20,9 @@ pub const NAMES: [&str; 7] = [
     "tasks.ended",
     "tasks.written",
 ];
+
+/// Those that any task with an effect passes, in this order.
+pub const QUEUE: &[&str] = NAMES.split_at(2).1;
 
 /// Which places end the process, and after how many passings.
 #[derive(Clone, Debug, Default)]

@@ -8,6 +8,7 @@
 //! ends. May not know: HTTP, SSE, or how conversations are kept. Begin with [`answer`] and `runs`; a new
 //! tool is a row in `tools`.
 
+mod canary;
 mod citations;
 mod extractive;
 mod intent;

@@ -3,19 +3,22 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::canary::Canary;
 use super::citations::Citations;
 use super::runs::{self, AssistantRun, Proposed, propose_all};
 use super::tools::{self, AskUser, Nature, ToolError, arguments, nature, written};
 use super::work::{self, Work, is_for_a_run, shown_before};
 use super::{Asked, Gone, Part, Sink, Turn, prompt, send};
-use crate::db::UserScope;
+use crate::activity::{self, Actor, New};
+use crate::db::{Scoped, UserScope};
 use crate::effects;
 use crate::ids;
-use crate::llm;
+use crate::llm::{self, Budget, Purpose};
 use crate::providers::openai::{ChatPiece, Cut, Message, Tool, ToolCall, Usage};
 use crate::providers::{Error, Kind};
 use crate::state::App;
@@ -41,6 +44,10 @@ enum Stop {
     Failed(Error),
     Database(anyhow::Error),
     TooLong,
+    /// Until then.
+    OverBudget(DateTime<Utc>),
+    /// The model says what it was told.
+    Leaked,
 }
 
 impl From<Gone> for Stop {
@@ -66,6 +73,7 @@ struct Run<'a> {
     scope: UserScope,
     sink: &'a Sink,
     work: Work,
+    canary: Canary,
     citations: Citations,
     usage: Usage,
     written: usize,
@@ -83,6 +91,7 @@ pub(super) async fn answer(
         scope,
         sink,
         work: Work::default(),
+        canary: Canary::new(),
         citations: Citations::new(scope),
         usage: Usage::default(),
         written: 0,
@@ -90,7 +99,11 @@ pub(super) async fn answer(
     };
     let outcome = match run.prepare(&asked).await {
         Ok(()) => {
-            let mut messages = vec![Message::System(prompt::system(app.clock.now(), &run.work))];
+            let mut messages = vec![Message::System(prompt::system(
+                app.clock.now(),
+                &run.work,
+                &run.canary,
+            ))];
             messages.extend(remembered(&asked.history));
             messages.push(Message::User(asked.question));
             run.steps(messages).await
@@ -171,6 +184,9 @@ impl Run<'_> {
             };
             let may_call = !tools.is_empty();
             let Step { text, mut calls } = self.turn(messages.clone(), tools).await?;
+            if leaks(&self.canary, &text, &calls) {
+                return Err(Stop::Leaked);
+            }
             if calls.is_empty() || !may_call {
                 if self.written == 0 {
                     return Err(Stop::Failed(Error::new(
@@ -285,6 +301,24 @@ impl Run<'_> {
 
     /// One turn: streams its text to the reader as it comes.
     async fn turn(&mut self, messages: Vec<Message>, tools: Vec<Tool>) -> Result<Step, Stop> {
+        self.afford(&messages, &tools).await?;
+        let tokens = llm::estimate(&messages, &tools);
+        let mut told = None;
+        let step = self.listen(messages, tools, &mut told).await;
+        // Whoever hangs up has spent it all the same.
+        let usage = told.unwrap_or_else(|| guessed(tokens));
+        let mut tx = self.scope.begin(&self.app.pool).await?;
+        llm::spend(&mut tx, Purpose::Chat, usage, self.app.clock.now()).await?;
+        tx.commit().await?;
+        step
+    }
+
+    async fn listen(
+        &mut self,
+        messages: Vec<Message>,
+        tools: Vec<Tool>,
+        told: &mut Option<Usage>,
+    ) -> Result<Step, Stop> {
         let started = tokio::select! {
             started = llm::chat(self.app, messages, tools) => started,
             () = self.sink.closed() => return Err(Stop::Gone),
@@ -326,6 +360,7 @@ impl Run<'_> {
                 }
                 Some(Ok(ChatPiece::ToolCalls(calls))) => step.calls = calls,
                 Some(Ok(ChatPiece::Usage(usage))) => {
+                    *told = Some(usage);
                     self.usage.prompt_tokens += usage.prompt_tokens;
                     self.usage.completion_tokens += usage.completion_tokens;
                 }
@@ -349,10 +384,29 @@ impl Run<'_> {
         Ok(step)
     }
 
+    /// Whether there is enough left of the day, looked at before each call.
+    async fn afford(&self, messages: &[Message], tools: &[Tool]) -> Result<(), Stop> {
+        let mut tx = self.scope.begin(&self.app.pool).await?;
+        let budget = Budget::read(&mut tx, self.app.clock.now()).await?;
+        tx.commit().await?;
+        if budget.affords(llm::estimate(messages, tools)) {
+            Ok(())
+        } else {
+            Err(Stop::OverBudget(budget.resets_at))
+        }
+    }
+
     async fn tell(&self, parts: Vec<Part>) -> Result<(), Gone> {
         for part in parts {
             send(self.sink, part).await?;
         }
+        Ok(())
+    }
+
+    async fn note_leak(&self) -> anyhow::Result<()> {
+        let mut tx = self.scope.begin(&self.app.pool).await?;
+        note_leak(self.app, &mut tx, &self.work).await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -449,8 +503,20 @@ impl Run<'_> {
             };
             send(self.sink, usage).await?;
         }
+        if matches!(outcome, Err(Stop::Leaked))
+            && let Err(error) = self.note_leak().await
+        {
+            tracing::error!(%error, "a leak could not be written down");
+        }
         let words = match outcome {
             Ok(()) | Err(Stop::Gone) => return Ok(()),
+            Err(Stop::OverBudget(resets_at)) => format!(
+                "The day's tokens are used up. The budget begins anew at {}.",
+                resets_at
+                    .with_timezone(&self.work.zone)
+                    .format("%H:%M on %-d %B (%Z)")
+            ),
+            Err(Stop::Leaked) => LEAKED.to_owned(),
             Err(Stop::TooLong) => "The answer took too long and was ended here.".to_owned(),
             Err(Stop::Database(error)) => {
                 tracing::warn!(%error, "an answer failed");
@@ -488,29 +554,59 @@ pub(super) const fn is_final(error: &Error) -> bool {
     )
 }
 
-/// One turn of the model that nobody listens to.
+/// For servers that don't count.
+pub(super) fn guessed(tokens: i64) -> Usage {
+    Usage {
+        prompt_tokens: tokens.max(0).unsigned_abs(),
+        completion_tokens: 0,
+    }
+}
+
+/// One turn of the model that nobody listens to, and what it took.
 pub(super) async fn model_turn(
     app: &App,
     messages: Vec<Message>,
     tools: Vec<Tool>,
-) -> Result<(String, Vec<ToolCall>), Error> {
+) -> Result<(String, Vec<ToolCall>, Usage), Error> {
+    let tokens = llm::estimate(&messages, &tools);
     let asking = async {
         let started = llm::chat(app, messages, tools).await;
         let mut stream = started
             .unwrap_or_else(|| Err(Error::new(Kind::Unavailable, "no model is configured")))?;
-        let (mut text, mut calls) = (String::new(), Vec::new());
+        let (mut text, mut calls, mut told) = (String::new(), Vec::new(), None);
         while let Some(piece) = stream.next().await {
             match piece? {
                 ChatPiece::Text(piece) if text.len() < MAX_TEXT => text.push_str(&piece),
                 ChatPiece::ToolCalls(asked) => calls = asked,
+                ChatPiece::Usage(usage) => told = Some(usage),
                 _ => {}
             }
         }
-        Ok((text, calls))
+        Ok((text, calls, told.unwrap_or_else(|| guessed(tokens))))
     };
     tokio::time::timeout(WALL_CLOCK, asking)
         .await
         .unwrap_or_else(|_| Err(Error::new(Kind::Unavailable, "the model took too long")))
+}
+
+/// What the user reads when the model was made to tell what it was told.
+pub(super) const LEAKED: &str = "I stopped: something that I read made me repeat my own instructions, which is a sign of an \
+    attack. Nothing of this was done. Look at the mails and records that this was about.";
+
+pub(super) fn leaks(canary: &Canary, text: &str, calls: &[ToolCall]) -> bool {
+    canary.is_in(text) || calls.iter().any(|call| canary.is_in(&call.arguments))
+}
+
+/// Raises the alarm.
+pub(super) async fn note_leak(app: &App, tx: &mut Scoped, work: &Work) -> anyhow::Result<()> {
+    tracing::error!("the assistant was made to repeat its instructions");
+    app.metrics.leak();
+    let entry = New {
+        result: Some(json!({"state": "stopped", "reason": "the prompt was repeated"})),
+        ..New::of(Actor::System, "stop_assistant", work.why.clone())
+    };
+    activity::append(tx, entry, app.clock.now()).await?;
+    Ok(())
 }
 
 /// Every call has a legal name, an id of its own, and arguments.

@@ -14,6 +14,7 @@ use crate::db::UserScope;
 use crate::effects::Approval;
 use crate::http::Problem;
 use crate::ids;
+use crate::llm::{self, Budget};
 use crate::state::App;
 
 const HISTORY: i64 = 20;
@@ -31,6 +32,13 @@ pub(super) struct Answering {
 pub(super) async fn begin(app: &App, scope: UserScope, asked: Asked) -> Result<Answering, Problem> {
     let now = app.clock.now();
     let mut tx = scope.begin(&app.pool).await?;
+    if Mode::of(app) == Mode::Model {
+        let budget = Budget::read(&mut tx, now).await?;
+        let tokens = llm::estimate(&[llm::Message::User(asked.text.clone())], &[]);
+        if !budget.affords(tokens) {
+            return Err(Problem::over_budget(now, budget.resets_at));
+        }
+    }
     let (conversation_id, (history, shown)) = match asked.conversation_id {
         Some(id) => {
             if !store::touch(&mut tx, id, now).await? {

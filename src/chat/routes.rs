@@ -46,7 +46,7 @@ pub fn waiting_router() -> OpenApiRouter<App> {
 #[utoipa::path(post, path = "/api/chat/stream", tag = "chat", request_body = ChatBody, responses(
     (status = 200, content_type = "text/event-stream", body = String), (status = 400, body = ProblemBody),
     (status = 401, body = ProblemBody), (status = 404, body = ProblemBody), (status = 415, body = ProblemBody),
-    (status = 422, body = ProblemBody)))]
+    (status = 422, body = ProblemBody), (status = 429, body = ProblemBody)))]
 async fn stream(
     State(app): State<App>,
     CurrentUser(scope): CurrentUser,
@@ -104,7 +104,7 @@ struct Answer {
 #[utoipa::path(post, path = "/api/chat/message", tag = "chat", request_body = ChatBody, responses(
     (status = 200, body = Answer), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody),
     (status = 404, body = ProblemBody), (status = 415, body = ProblemBody), (status = 422, body = ProblemBody),
-    (status = 502, body = ProblemBody)))]
+    (status = 429, body = ProblemBody), (status = 502, body = ProblemBody)))]
 async fn message(
     State(app): State<App>,
     CurrentUser(scope): CurrentUser,

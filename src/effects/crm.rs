@@ -169,6 +169,23 @@ impl Outward<App> for UpdateContact {
     }
 }
 
+/// Puts a contact or a note away.
+pub(super) async fn archive(
+    app: &App,
+    scope: UserScope,
+    kind: &str,
+    id: &str,
+) -> Result<(), SendError> {
+    let portal = Portal::open(app, scope).map_err(SendError::Refused)?;
+    let kind = match kind {
+        "contacts" => Kinds::Contacts,
+        "notes" => Kinds::Notes,
+        _ => return Err(SendError::Refused(anyhow::anyhow!("{kind} isn't archived"))),
+    };
+    let archived = portal.hubspot.crm.archive(&portal.grant, kind, id).await;
+    archived.map_err(send_error)
+}
+
 /// What HubSpot has of a contact now, in the order of these names; none when there is no such contact.
 pub async fn values_now(
     app: &App,

@@ -23,6 +23,7 @@ pub mod replies;
 pub mod routes;
 mod store;
 mod through;
+mod undo;
 
 use std::future::Future;
 use std::time::Duration;
@@ -54,6 +55,7 @@ pub use mail::EFFECT_HEADER;
 pub use policy::{Bounds, Item, Risk};
 pub use store::made;
 pub use through::{Acted, see_through};
+pub use undo::Undo;
 
 /// No call is begun with less of the lease left: a thawed process must not speak after its successor.
 const MARGIN: Duration = Duration::from_millis(500);

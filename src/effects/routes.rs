@@ -1,18 +1,22 @@
-//! `/api/approvals`: what waits for the user's word, and their word.
+//! `/api/approvals`: what waits for the user's word, and their word; and taking back what was done.
 
 use axum::extract::State;
-use serde::Deserialize;
-use serde_json::Value;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::approvals::{self, Approval, Decided, Word};
+use super::undo::{self, Undo};
+use crate::activity;
 use crate::db::UserScope;
 use crate::http::{CurrentUser, Cursor, Json, Page, PageQuery, Path, Problem, ProblemBody, Query};
 use crate::identity::MayApprove;
 use crate::live::Topic;
 use crate::state::App;
+use crate::tasks::Enqueue;
 
 const LONGEST_REASON: usize = 2000;
 
@@ -22,6 +26,7 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(get))
         .routes(routes!(approve))
         .routes(routes!(reject))
+        .routes(routes!(take_back))
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -140,6 +145,16 @@ async fn reject(
     decide(&app, scope, &may_approve, id, word).await
 }
 
+fn allowed(may_approve: &MayApprove) -> Result<(), Problem> {
+    if may_approve.0 {
+        return Ok(());
+    }
+    Err(
+        Problem::forbidden("this token can't decide what is done outside")
+            .detail("sign in, or use a token with the scope approve"),
+    )
+}
+
 async fn decide(
     app: &App,
     scope: UserScope,
@@ -147,10 +162,7 @@ async fn decide(
     id: Uuid,
     word: Word,
 ) -> Result<Json<Approval>, Problem> {
-    if !may_approve.0 {
-        return Err(Problem::forbidden("this token can't decide approvals")
-            .detail("sign in, or use a token with the scope approve"));
-    }
+    allowed(may_approve)?;
     let mut tx = scope.begin(&app.pool).await?;
     let decided = approvals::decide(app, &mut tx, id, word).await?;
     let approval = match decided {
@@ -178,4 +190,48 @@ async fn decide(
             .tell(scope.user_id(), Topic::Activity, serde_json::json!({}));
     }
     Ok(Json(approval))
+}
+
+/// The task that takes something back.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct Begun {
+    task_id: Uuid,
+}
+
+/// Takes back what was done, where `undo` of the entry says that it can be. Only while things are as they were
+/// left: otherwise the task ends with the reason `conflict`, and nothing is changed.
+#[utoipa::path(post, path = "/api/activity/{id}/undo", tag = "activity", params(("id" = Uuid, Path)), responses(
+    (status = 202, body = Begun), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody),
+    (status = 404, body = ProblemBody), (status = 409, body = ProblemBody)))]
+async fn take_back(
+    State(app): State<App>,
+    CurrentUser(scope): CurrentUser,
+    may_approve: MayApprove,
+    Path(id): Path<Uuid>,
+) -> Result<(StatusCode, Json<Begun>), Problem> {
+    let mut tx = scope.begin(&app.pool).await?;
+    let entry = activity::find(&mut tx, id)
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    // It reaches the outside world like what it takes back.
+    allowed(&may_approve)?;
+    if entry.undone_by.is_some() {
+        return Err(Problem::conflict("this was taken back already"));
+    }
+    if !undo::is_possible(&entry) {
+        return Err(Problem::conflict("this can't be taken back"));
+    }
+    let how = Enqueue {
+        unique_key: Some(id.to_string()),
+        caused_by: Some(json!({"kind": "activity", "id": id})),
+        ..Enqueue::default()
+    };
+    let task_id = app
+        .tasks
+        .enqueue(&mut tx, &Undo { entry_id: id }, how)
+        .await
+        .map_err(Problem::internal)?;
+    tx.commit().await?;
+    app.tasks.wake();
+    Ok((StatusCode::ACCEPTED, Json(Begun { task_id })))
 }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 /// What went wrong, for the client and (in `cause`) for the log.
@@ -17,6 +18,7 @@ pub struct Problem {
     detail: Option<String>,
     errors: Vec<FieldError>,
     retry_after_secs: Option<u64>,
+    budget_resets_at: Option<DateTime<Utc>>,
     close: bool,
     cause: Option<anyhow::Error>,
 }
@@ -41,6 +43,9 @@ pub struct ProblemBody {
     pub request_id: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// Of a 429 because the day's tokens are used up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_resets_at: Option<DateTime<Utc>>,
 }
 
 impl Problem {
@@ -51,6 +56,7 @@ impl Problem {
             detail: None,
             errors: Vec::new(),
             retry_after_secs: None,
+            budget_resets_at: None,
             close: false,
             cause: None,
         }
@@ -106,6 +112,22 @@ impl Problem {
         problem
     }
 
+    /// The user's tokens of the day are used up.
+    pub fn over_budget(now: DateTime<Utc>, resets_at: DateTime<Utc>) -> Self {
+        let mut problem = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "the day's tokens are used up",
+        )
+        .detail(format!(
+            "the budget begins anew at {}",
+            resets_at.to_rfc3339()
+        ));
+        let pause = (resets_at - now).num_seconds().max(1);
+        problem.retry_after_secs = u64::try_from(pause).ok();
+        problem.budget_resets_at = Some(resets_at);
+        problem
+    }
+
     pub fn internal(cause: impl Into<anyhow::Error>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error").caused_by(cause)
     }
@@ -140,6 +162,7 @@ impl Problem {
             detail: self.detail.clone(),
             request_id: request_id.to_owned(),
             errors: self.errors.clone(),
+            budget_resets_at: self.budget_resets_at,
         }
     }
 }

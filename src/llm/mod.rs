@@ -1,20 +1,25 @@
 //! The only way to a chat or embedding model: which one, and what it costs.
 //!
 //! Promises: vectors are always named after the model that made them, so that no search compares
-//! across models; every call is counted. May not know: what a question is about. Prompts live with
+//! across models; every call is counted, and what a user's calls took is written down by those who
+//! make them ([`spend`]). May not know: what a question is about. Prompts live with
 //! those who ask.
 
 mod embedding;
+pub mod routes;
+mod usage;
 
 use std::time::Instant;
 
 use futures::StreamExt as _;
 
 use crate::providers::Error;
-use crate::providers::openai::{ChatPiece, ChatRequest, ChatStream, Message, Tool, Usage};
+pub use crate::providers::openai::Message;
+use crate::providers::openai::{ChatPiece, ChatRequest, ChatStream, Tool, Usage};
 use crate::state::App;
 
 pub use embedding::{EmbeddingModel, embed, passage_words};
+pub use usage::{Budget, Purpose, estimate, spend};
 
 /// The chat model, when one is configured.
 pub fn chat_model(app: &App) -> Option<&str> {

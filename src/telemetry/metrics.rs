@@ -20,6 +20,7 @@ pub struct Metrics {
     model_tokens: IntCounterVec,
     search_duration: Histogram,
     citations: IntCounterVec,
+    leaks: IntCounter,
     tasks_finished: IntCounterVec,
     task_duration: HistogramVec,
     tasks_running: IntGauge,
@@ -138,6 +139,10 @@ impl Metrics {
                 &["direction"],
             ),
             search_duration,
+            leaks: counter(
+                "paraplanner_assistant_leaks_total",
+                "Runs that were stopped because the model repeated its instructions",
+            ),
             citations: counters(
                 "paraplanner_citations_total",
                 "Citations by whether their quote was found in the source",
@@ -243,6 +248,11 @@ impl Metrics {
 
     pub fn search(&self, elapsed: Duration) {
         self.search_duration.observe(elapsed.as_secs_f64());
+    }
+
+    /// The model was made to repeat its instructions.
+    pub fn leak(&self) {
+        self.leaks.inc();
     }
 
     pub fn citations(&self, kept: u64, dropped: u64) {

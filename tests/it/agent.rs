@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc, Weekday};
 use paraplanner::simulator::google::Delivery;
-use paraplanner::simulator::model::Turn;
+use paraplanner::simulator::model::{Oddity, Turn};
 use serde_json::{Value, json};
 
 use crate::practice::{ANN, PORTAL, Practice, letter};
@@ -521,4 +521,174 @@ async fn a_rule_has_the_assistant_answer_and_drafts_are_read_first() {
         json!(["sara@example.com"]),
         "{pending:?}"
     );
+}
+
+#[tokio::test]
+async fn what_was_booked_is_taken_back_while_it_is_as_we_left_it() {
+    let practice = Practice::with_assistant().await;
+    practice
+        .settle_on(
+            &json!({"autonomy": {"send_email": "ask", "create_event": "auto", "write_crm": "ask"}}),
+        )
+        .await;
+    let at = practice.ten_o_clock();
+    let google = practice.simulator.world().google();
+    for (title, later) in [("Review", 0), ("Lunch", 2)] {
+        let start = at + TimeDelta::hours(later);
+        practice.model_says([
+            Turn::call(
+                "create_event",
+                json!({"title": title, "start": start.to_rfc3339(), "attendees": ["sara@example.com"]}),
+            ),
+            Turn::say("It is booked."),
+        ]);
+        practice
+            .chat(&format!("Book {title} with Sara"), None)
+            .await;
+    }
+    let done = practice.until_done("create_event", 2).await;
+    let of =
+        |title: &str| done.iter().find(|entry| entry["target"] == title).unwrap()["id"].clone();
+    let (review, lunch) = (of("Review"), of("Lunch"));
+    let path = |id: &Value| format!("/api/activity/{}/undo", id.as_str().unwrap());
+    assert_eq!(
+        practice
+            .script()
+            .await
+            .post(&path(&review), &json!({}))
+            .await
+            .status,
+        403
+    );
+    let mut boss = practice.in_person().await;
+    assert_eq!(boss.post(&path(&review), &json!({})).await.status, 202);
+    practice.until_done("undo_create_event", 1).await;
+    let left: Vec<Value> = google
+        .events(ANN)
+        .into_iter()
+        .filter(|event| event["status"] != "cancelled")
+        .collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(boss.post(&path(&review), &json!({})).await.status, 409);
+    let undone = practice.activity().await;
+    let entry = undone.iter().find(|entry| entry["id"] == review).unwrap();
+    assert_eq!(entry["undo"]["possible"], false, "{entry}");
+
+    // Somebody has moved the other one since.
+    let id = left[0]["id"].as_str().unwrap();
+    google
+        .patch_event(ANN, id, &json!({"summary": "Long lunch"}))
+        .unwrap();
+    assert_eq!(boss.post(&path(&lunch), &json!({})).await.status, 202);
+    eventually("the conflict is said", async || {
+        let page = practice
+            .in_person()
+            .await
+            .get("/api/tasks?type=undo")
+            .await
+            .ok();
+        let items = page["items"].as_array().unwrap();
+        items
+            .iter()
+            .find(|task| task["reason"] == "conflict")
+            .map(drop)
+    })
+    .await;
+    assert!(
+        google
+            .events(ANN)
+            .iter()
+            .any(|event| event["summary"] == "Long lunch")
+    );
+}
+
+#[tokio::test]
+async fn the_days_tokens_end_and_begin_anew() {
+    let practice = Practice::with_assistant().await;
+    practice
+        .settle_on(&json!({"daily_token_budget": 20_000}))
+        .await;
+    let usage = |prompt_tokens| {
+        Some(paraplanner::simulator::model::Usage {
+            prompt_tokens,
+            completion_tokens: 10,
+        })
+    };
+    practice.model_says([Turn {
+        usage: usage(1000),
+        ..Turn::say("Hello.")
+    }]);
+    practice.chat("Hello", None).await;
+    let told = practice.in_person().await.get("/api/usage").await.ok();
+    assert_eq!(
+        told["items"][0]["input_tokens"]
+            .as_i64()
+            .zip(told["items"][0]["output_tokens"].as_i64()),
+        Some((1000, 10)),
+        "{told}"
+    );
+    assert_eq!(
+        (&told["used_today"], &told["budget"]),
+        (&json!(1010), &json!(20_000))
+    );
+
+    // A run waits for the next day, the conversation says when that is.
+    practice.model_says([
+        Turn {
+            usage: usage(18_500),
+            ..mail_to_sara("Shall we meet?")
+        },
+        Turn::say("It is sent."),
+    ]);
+    let answer = practice.chat("Ask Sara for an appointment", None).await;
+    practice.allow("send_email").await;
+    let waiting = practice.run_in("waiting").await;
+    assert!(
+        waiting["waiting_on"]["budget_resets_at"].is_string(),
+        "{waiting}"
+    );
+    let mut boss = practice.in_person().await;
+    let reply = boss
+        .post("/api/chat/message", &json!({"message": "Hello"}))
+        .await;
+    assert_eq!(reply.status, 429, "{}", reply.text());
+    assert!(
+        reply.json()["budget_resets_at"].is_string(),
+        "{}",
+        reply.text()
+    );
+    assert_eq!(practice.simulator.world().model().turns_left(), 1);
+    practice.pass_a_day().await;
+    practice
+        .until_said(&answer["conversation_id"], "It is sent.")
+        .await;
+}
+
+#[tokio::test]
+async fn a_model_that_repeats_what_it_was_told_is_stopped() {
+    let practice = Practice::with_assistant().await;
+    let model = practice.simulator.world().model();
+    practice.model_says([Turn::call("list_rules", json!({})).with(Oddity::Slow(1500))]);
+    let word = async {
+        let request = eventually("the first question", async || model.requests().pop()).await;
+        let prompt = request["messages"][0]["content"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let word = prompt.rsplit(' ').next().unwrap().to_owned();
+        let spaced: Vec<String> = word.chars().map(String::from).collect();
+        practice.model_says([mail_to_sara(&format!("It is {}.", spaced.join(" ")))]);
+    };
+    let asked = json!({"message": "Ask Sara for an appointment"});
+    let mut ann = practice.in_person().await;
+    let (reply, ()) = tokio::join!(ann.post("/api/chat/message", &asked), word);
+    assert_eq!(reply.status, 502, "{}", reply.text());
+    assert!(
+        reply.text().contains("repeat my own instructions"),
+        "{}",
+        reply.text()
+    );
+    assert!(practice.approvals("pending").await.is_empty());
+    let entries = practice.activity().await;
+    assert_eq!(entries[0]["action"], "stop_assistant", "{entries:?}");
 }

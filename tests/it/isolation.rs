@@ -111,6 +111,7 @@ impl Belongings {
         all.push(("/api/deals/", deal.to_string()));
         all.push(("/api/webhook-events/", delivery(world, alex).await));
         all.push(("/api/approvals/", approval(world, alex).await));
+        all.push(("/api/activity/", entry(alex).await));
         Self(all)
     }
 
@@ -141,6 +142,16 @@ async fn delivery(world: &World, of: &Advisor) -> String {
     .await
     .unwrap();
     id.to_string()
+}
+
+/// A change of the settings is written down.
+async fn entry(of: &Advisor) -> String {
+    let change = json!({"instructions": "Be brief."});
+    of.send(Method::PUT, "/api/settings", Some(&change))
+        .await
+        .ok();
+    let page = of.get("/api/activity").await.ok();
+    page["items"][0]["id"].as_str().unwrap().to_owned()
 }
 
 /// As if the assistant wanted something.
@@ -213,7 +224,7 @@ async fn anothers_id_is_answered_like_no_id_at_all() {
     let tokens = alex.get("/api/auth/tokens").await.ok();
     assert_eq!(tokens["items"].as_array().unwrap().len(), 1);
     for (path, id) in &belongings.0 {
-        if *path == "/api/auth/tokens/" {
+        if ["/api/auth/tokens/", "/api/activity/"].contains(path) {
             continue;
         }
         assert_eq!(alex.get(&format!("{path}{id}")).await.status, 200, "{path}");

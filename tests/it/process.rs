@@ -6,6 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use paraplanner::simulator::google::{Decision, Delivery};
+use paraplanner::simulator::model::{CHAT_MODEL, Turn};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tempfile::TempDir;
@@ -498,4 +499,91 @@ async fn setup_check_tells_what_to_enter_and_what_is_wrong() {
         "{said}"
     );
     assert!(!said.contains("simulated-google-client-secret"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_at_any_step_of_the_assistants_work_sends_once_and_asks_once() {
+    const ANN: &str = "ann@advisors.example";
+    let simulator = crate::world::simulator().await;
+    let google = simulator.world().google();
+    google.add_account(ANN, "Ann Advisor");
+    google.decide(Decision::Allow {
+        email: ANN.to_owned(),
+    });
+    let folder = TempDir::new().unwrap();
+    let model = format!("{}v1", simulator.world().url());
+    let start = |point: Option<&str>| {
+        let mut command = command(folder.path());
+        command
+            .envs(simulator.settings())
+            .env("OPENAI_BASE_URL", &model)
+            .env("OPENAI_API_KEY", "any")
+            .env("OPENAI_CHAT_MODEL", CHAT_MODEL)
+            .env("WORKER_LOCK_TIMEOUT", "3");
+        if let Some(point) = point {
+            command.env("FAIL_POINTS", point);
+        }
+        Program::of(&mut command)
+    };
+    let browser = |program: &Program, cookie: Option<&str>| {
+        let origin = program.url.replace("127.0.0.1", "localhost");
+        let mut browser = Browser::at(&program.url, &origin, &http());
+        if let Some(cookie) = cookie {
+            browser.set_cookie("session", cookie);
+        }
+        browser
+    };
+    let mut cookie: Option<String> = None;
+    for point in [
+        "effects.planned=1",
+        "effects.sending=1",
+        "effects.drafted=1",
+        "effects.sent=1",
+        "effects.ended=1",
+        "agent.recorded=1",
+        "agent.recorded=2",
+    ] {
+        let mut program = start(Some(point));
+        let mut ann = browser(&program, cookie.as_deref());
+        if cookie.is_none() {
+            assert_eq!(error_of(&ann.sign_in("/api/auth/google/start").await), None);
+            cookie = ann.cookie("session").map(str::to_owned);
+        }
+        let mail = json!({"to": "sara@example.com", "subject": point, "text": "Shall we meet?"});
+        simulator
+            .world()
+            .model()
+            .script(Turn::call("send_email", mail));
+        simulator
+            .world()
+            .model()
+            .script(Turn::say(&format!("Done: {point}")));
+        let question = json!({"message": format!("Write to sara@example.com: {point}")});
+        let answer = ann.post("/api/chat/message", &question).await.ok();
+        let approval = answer["approvals"][0]["id"].as_str().unwrap();
+        let path = format!("/api/approvals/{approval}/approve");
+        ann.post(&path, &json!({})).await.ok();
+        eventually(&format!("it dies at {point}"), async || {
+            program.child.try_wait().unwrap()
+        })
+        .await;
+        drop(program);
+        let program = start(None);
+        let mut ann = browser(&program, cookie.as_deref());
+        let path = format!(
+            "/api/conversations/{}",
+            answer["conversation_id"].as_str().unwrap()
+        );
+        eventually(&format!("the end after {point}"), async || {
+            let whole = ann.get(&path).await.ok();
+            let last = whole["messages"].as_array()?.last()?["text"].clone();
+            (last == format!("Done: {point}")).then_some(())
+        })
+        .await;
+        let sent = google.sent(ANN);
+        let of_this = sent.iter().filter(|mail| mail.subject == point).count();
+        assert_eq!(of_this, 1, "{point}");
+        assert_eq!(simulator.world().model().turns_left(), 0, "{point}");
+        program.kill();
+    }
 }

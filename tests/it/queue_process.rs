@@ -108,8 +108,9 @@ impl Storm<'_> {
         let point = if owing < OWING && next.is_some() {
             next
         } else if self.random.random_bool(0.3) {
-            let paid = failpoint::NAMES
-                .into_iter()
+            let paid = failpoint::QUEUE
+                .iter()
+                .copied()
                 .filter(|name| !self.owed.contains(name));
             paid.choose(&mut self.random)
         } else {
@@ -159,7 +160,7 @@ async fn a_storm_of_kills_neither_loses_nor_doubles_an_effect() {
         server: &server,
         random,
         alive: Vec::new(),
-        owed: failpoint::NAMES.to_vec(),
+        owed: failpoint::QUEUE.to_vec(),
         kills: at,
         loaded: 0,
         died_at_points: 0,

@@ -16,12 +16,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::canary::Canary;
 use super::citations::Citations;
 use super::run::{self, model_turn};
 use super::tools::{self, Nature};
 use super::work::{Turn, Work};
 use super::{Citation, Part, prompt};
 use crate::effects::replies;
+use crate::llm::{self, Budget, Purpose};
 use crate::providers::openai::{Message, ToolCall};
 use crate::state::App;
 use crate::tasks::{Context, Failure, Handler, OrFailure as _, Payload, Priority};
@@ -198,16 +200,26 @@ impl Going<'_> {
                 "I stopped here: this took more steps than it should. Tell me how to go on.",
             )));
         }
-        let mut messages = vec![Message::System(prompt::system(app.clock.now(), &self.work))];
+        let canary = Canary::new();
+        let prompt = prompt::system(app.clock.now(), &self.work, &canary);
+        let mut messages = vec![Message::System(prompt)];
         messages.extend(self.messages().cloned());
-        let asked = model_turn(app, messages, tools::offered(&self.work)).await;
-        let (text, mut calls) = match asked {
+        let tools = tools::offered(&self.work);
+        self.afford(llm::estimate(&messages, &tools)).await?;
+        let asked = model_turn(app, messages, tools).await;
+        let (text, mut calls, usage) = match asked {
             Ok(turn) => turn,
             Err(error) if run::is_final(&error) => {
                 return Ok(Some(End::because("model_refused", run::in_words(&error))));
             }
             Err(error) => return Err(Failure::Retry(error.into())),
         };
+        if run::leaks(&canary, &text, &calls) {
+            let mut tx = self.context.begin().await?;
+            run::note_leak(app, &mut tx, &self.work).await.or_retry()?;
+            tx.commit().await.or_retry()?;
+            return Ok(Some(End::because("leaked", run::LEAKED)));
+        }
         calls.truncate(MOST_CALLS);
         run::mend_calls(&mut calls);
         if text.trim().is_empty() && calls.is_empty() {
@@ -231,6 +243,9 @@ impl Going<'_> {
         store::append(&mut tx, self.run_id, place, &turns)
             .await
             .or_retry()?;
+        llm::spend(&mut tx, Purpose::Assistant, usage, app.clock.now())
+            .await
+            .or_retry()?;
         let approvals = proposed
             .store(app, &mut tx, &self.work, self.run_id, place)
             .await
@@ -242,6 +257,23 @@ impl Going<'_> {
         }
         self.keep(turns);
         Ok(None)
+    }
+
+    /// Sleeps until the user's next day when this one's tokens are used up.
+    async fn afford(&self, tokens: i64) -> Result<(), Failure> {
+        let (app, now) = (&self.context.app, self.context.app.clock.now());
+        let mut tx = self.context.scope.begin(&app.pool).await.or_retry()?;
+        let budget = Budget::read(&mut tx, now).await.or_retry()?;
+        tx.commit().await.or_retry()?;
+        if budget.affords(tokens) {
+            return Ok(());
+        }
+        let until = budget.resets_at;
+        let shown = json!({"budget_resets_at": until});
+        self.context
+            .wait(&format!("budget:{until}"), Vec::new(), until, Some(shown))
+            .await?;
+        Ok(())
     }
 
     /// Says how it ended, once, and forgets what was waited for.
