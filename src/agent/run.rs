@@ -306,7 +306,7 @@ impl Run<'_> {
         let mut told = None;
         let step = self.listen(messages, tools, &mut told).await;
         // Whoever hangs up has spent it all the same.
-        let usage = told.unwrap_or_else(|| guessed(tokens));
+        let usage = told.unwrap_or_else(|| llm::guessed(tokens));
         let mut tx = self.scope.begin(&self.app.pool).await?;
         llm::spend(&mut tx, Purpose::Chat, usage, self.app.clock.now()).await?;
         tx.commit().await?;
@@ -552,41 +552,6 @@ pub(super) const fn is_final(error: &Error) -> bool {
         error.kind,
         Kind::Unauthorized | Kind::Forbidden | Kind::ScopeMissing | Kind::NotFound | Kind::Invalid
     )
-}
-
-/// For servers that don't count.
-pub(super) fn guessed(tokens: i64) -> Usage {
-    Usage {
-        prompt_tokens: tokens.max(0).unsigned_abs(),
-        completion_tokens: 0,
-    }
-}
-
-/// One turn of the model that nobody listens to, and what it took.
-pub(super) async fn model_turn(
-    app: &App,
-    messages: Vec<Message>,
-    tools: Vec<Tool>,
-) -> Result<(String, Vec<ToolCall>, Usage), Error> {
-    let tokens = llm::estimate(&messages, &tools);
-    let asking = async {
-        let started = llm::chat(app, messages, tools).await;
-        let mut stream = started
-            .unwrap_or_else(|| Err(Error::new(Kind::Unavailable, "no model is configured")))?;
-        let (mut text, mut calls, mut told) = (String::new(), Vec::new(), None);
-        while let Some(piece) = stream.next().await {
-            match piece? {
-                ChatPiece::Text(piece) if text.len() < MAX_TEXT => text.push_str(&piece),
-                ChatPiece::ToolCalls(asked) => calls = asked,
-                ChatPiece::Usage(usage) => told = Some(usage),
-                _ => {}
-            }
-        }
-        Ok((text, calls, told.unwrap_or_else(|| guessed(tokens))))
-    };
-    tokio::time::timeout(WALL_CLOCK, asking)
-        .await
-        .unwrap_or_else(|_| Err(Error::new(Kind::Unavailable, "the model took too long")))
 }
 
 /// What the user reads when the model was made to tell what it was told.

@@ -9,17 +9,17 @@ mod embedding;
 pub mod routes;
 mod usage;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 
-use crate::providers::Error;
 pub use crate::providers::openai::Message;
-use crate::providers::openai::{ChatPiece, ChatRequest, ChatStream, Tool, Usage};
+use crate::providers::openai::{ChatPiece, ChatRequest, ChatStream, Tool, ToolCall, Usage};
+use crate::providers::{Error, Kind};
 use crate::state::App;
 
 pub use embedding::{EmbeddingModel, embed, passage_words};
-pub use usage::{Budget, Purpose, estimate, spend};
+pub use usage::{Budget, Purpose, estimate, guessed, spend};
 
 /// The chat model, when one is configured.
 pub fn chat_model(app: &App) -> Option<&str> {
@@ -85,4 +85,40 @@ fn counted(app: &App, stream: ChatStream, started: Instant) -> ChatStream {
         }
         std::future::ready(item)
     }))
+}
+
+/// For texts that nobody reads while they come.
+const MAX_TEXT: usize = 40_000;
+const WALL_CLOCK: Duration = Duration::from_secs(300);
+
+/// A whole turn of the model, and what it took.
+#[derive(Debug)]
+pub struct Turn {
+    pub text: String,
+    pub calls: Vec<ToolCall>,
+    pub usage: Usage,
+}
+
+/// Asks for a turn and hears it to its end.
+pub async fn turn(app: &App, messages: Vec<Message>, tools: Vec<Tool>) -> Result<Turn, Error> {
+    let tokens = estimate(&messages, &tools);
+    let asking = async {
+        let started = chat(app, messages, tools).await;
+        let mut stream = started
+            .unwrap_or_else(|| Err(Error::new(Kind::Unavailable, "no model is configured")))?;
+        let (mut text, mut calls, mut told) = (String::new(), Vec::new(), None);
+        while let Some(piece) = stream.next().await {
+            match piece? {
+                ChatPiece::Text(piece) if text.len() < MAX_TEXT => text.push_str(&piece),
+                ChatPiece::ToolCalls(asked) => calls = asked,
+                ChatPiece::Usage(usage) => told = Some(usage),
+                ChatPiece::Text(_) | ChatPiece::Cut(_) => {}
+            }
+        }
+        let usage = told.unwrap_or_else(|| guessed(tokens));
+        Ok(Turn { text, calls, usage })
+    };
+    tokio::time::timeout(WALL_CLOCK, asking)
+        .await
+        .unwrap_or_else(|_| Err(Error::new(Kind::Unavailable, "the model took too long")))
 }

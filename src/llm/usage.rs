@@ -21,6 +21,8 @@ pub enum Purpose {
     Chat,
     /// The assistant's work in the background.
     Assistant,
+    /// Rules in plain words.
+    Rules,
 }
 
 impl Purpose {
@@ -28,6 +30,7 @@ impl Purpose {
         match self {
             Self::Chat => "chat",
             Self::Assistant => "assistant",
+            Self::Rules => "rules",
         }
     }
 }
@@ -107,6 +110,14 @@ pub fn estimate(messages: &[Message], tools: &[Tool]) -> i64 {
         .saturating_add(ANSWER)
 }
 
+/// For servers that don't count.
+pub fn guessed(tokens: i64) -> Usage {
+    Usage {
+        prompt_tokens: tokens.max(0).unsigned_abs(),
+        completion_tokens: 0,
+    }
+}
+
 /// Writes down what a call took.
 pub async fn spend(
     tx: &mut Scoped,
@@ -140,7 +151,7 @@ pub async fn spend(
 pub(super) struct Spent {
     /// In the user's time zone.
     pub day: NaiveDate,
-    /// `chat` or `assistant`.
+    /// `chat`, `assistant` or `rules`.
     pub purpose: String,
     pub input_tokens: i64,
     pub output_tokens: i64,

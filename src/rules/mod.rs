@@ -14,6 +14,7 @@ mod apply;
 mod engine;
 mod facts;
 pub mod grammar;
+mod plain;
 mod proposing;
 pub mod routes;
 mod store;

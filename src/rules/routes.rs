@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::engine::{Decision, Ledger, Standing, asks, decide, filled};
 use super::grammar::{Rule, parse};
+use super::plain::{self, is_plain};
 use super::store::{self, Stored};
 use super::{facts, grammar};
 use crate::events;
@@ -122,7 +123,15 @@ fn inherit() -> String {
 
 impl PutRule {
     fn check(&self, may_approve: &MayApprove) -> Result<(), Problem> {
-        read(&self.text).map_err(|words| Problem::invalid("text", words))?;
+        read(&self.text).map_err(|words| {
+            let hint = "plain words become a rule at POST /api/rules/preview";
+            let words = if is_plain(&self.text) {
+                format!("{words}; {hint}")
+            } else {
+                words
+            };
+            Problem::invalid("text", words)
+        })?;
         if !["inherit", "auto"].contains(&self.autonomy.as_str()) {
             return Err(Problem::invalid("autonomy", "must be inherit or auto"));
         }
@@ -290,20 +299,27 @@ struct EventBody {
     occurred_at: DateTime<Utc>,
 }
 
-/// What a rule would have done about what happened. Nothing is done.
+/// What a rule would have done about what happened. Nothing is done. Plain words are turned into a rule by the
+/// model first, where one is configured: save the text that `rule` has then.
 #[utoipa::path(post, path = "/api/rules/preview", tag = "rules", responses(
     (status = 200, body = Rehearsal), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody),
-    (status = 403, body = ProblemBody), (status = 415, body = ProblemBody), (status = 422, body = ProblemBody)))]
+    (status = 403, body = ProblemBody), (status = 415, body = ProblemBody), (status = 422, body = ProblemBody),
+    (status = 429, body = ProblemBody), (status = 502, body = ProblemBody)))]
 async fn preview(
     State(app): State<App>,
     CurrentUser(scope): CurrentUser,
     Json(asked): Json<Rehearse>,
 ) -> Result<Json<Rehearsal>, Problem> {
-    let rule = read(&asked.text).map_err(|words| Problem::invalid("text", words))?;
+    let (text, rule) = if is_plain(&asked.text) {
+        plain::written(&app, &scope, &asked.text).await?
+    } else {
+        let rule = read(&asked.text).map_err(|words| Problem::invalid("text", words))?;
+        (asked.text.trim().to_owned(), rule)
+    };
     let body = RuleBody {
         id: None,
         parsed: Some(Parsed::from(&rule)),
-        text: asked.text.trim().to_owned(),
+        text: text.clone(),
         enabled: false,
         autonomy: inherit(),
         created_at: None,
@@ -318,7 +334,7 @@ async fn preview(
     let standing = Standing {
         id: Uuid::nil(),
         rule: Arc::new(rule),
-        text: asked.text,
+        text,
         is_auto: false,
     };
     let (mut matches, mut misses) = (Vec::new(), Vec::new());

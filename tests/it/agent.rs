@@ -692,3 +692,38 @@ async fn a_model_that_repeats_what_it_was_told_is_stopped() {
     let entries = practice.activity().await;
     assert_eq!(entries[0]["action"], "stop_assistant", "{entries:?}");
 }
+
+#[tokio::test]
+async fn plain_words_become_a_rule_that_the_user_saves() {
+    let practice = Practice::with_assistant().await;
+    let rule = "when gmail.message.received if sender_in_crm=no then create_contact note=\"Wrote about {subject}\"";
+    practice.receive_from("Zoe <zoe@example.com>", "A question", "How are you?");
+    practice.pass_a_minute().await;
+    practice.until_fresh("gmail").await;
+    // The first try isn't the language; what it is told makes it one.
+    practice.model_says([
+        Turn::say("when a stranger writes then create_contact"),
+        Turn::say(&format!("```\n{rule}\n```")).when("isn't a rule of this language"),
+    ]);
+    let words = json!({"text": "When someone who isn't in HubSpot e-mails me, create a contact with a note"});
+    let mut boss = practice.in_person().await;
+    let reply = boss.post("/api/rules", &words).await;
+    assert_eq!(reply.status, 422);
+    assert!(
+        reply.text().contains("/api/rules/preview"),
+        "{}",
+        reply.text()
+    );
+    let said = boss.post("/api/rules/preview", &words).await.ok();
+    assert_eq!(said["rule"]["text"], rule, "{said}");
+    assert_eq!(
+        said["matches"][0]["would_do"][0]["action"], "create_contact",
+        "{said}"
+    );
+    let rules = boss.get("/api/rules").await.ok();
+    assert_eq!(rules["items"], json!([]), "nobody but the user saves it");
+    practice.model_says([Turn::say("impossible"), Turn::say("impossible")]);
+    let reply = boss.post("/api/rules/preview", &words).await;
+    assert_eq!(reply.status, 422, "{}", reply.text());
+    assert!(reply.text().contains("column"), "{}", reply.text());
+}

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::canary::Canary;
 use super::citations::Citations;
-use super::run::{self, model_turn};
+use super::run;
 use super::tools::{self, Nature};
 use super::work::{Turn, Work};
 use super::{Citation, Part, prompt};
@@ -206,8 +206,12 @@ impl Going<'_> {
         messages.extend(self.messages().cloned());
         let tools = tools::offered(&self.work);
         self.afford(llm::estimate(&messages, &tools)).await?;
-        let asked = model_turn(app, messages, tools).await;
-        let (text, mut calls, usage) = match asked {
+        let asked = llm::turn(app, messages, tools).await;
+        let llm::Turn {
+            text,
+            mut calls,
+            usage,
+        } = match asked {
             Ok(turn) => turn,
             Err(error) if run::is_final(&error) => {
                 return Ok(Some(End::because("model_refused", run::in_words(&error))));
