@@ -200,6 +200,20 @@ impl Work {
         Ok(bounds)
     }
 
+    /// What was in view, in the form of a tool's output, as [`shown_before`] reads it.
+    pub fn shown(&self) -> Value {
+        let earlier = self
+            .earlier
+            .iter()
+            .map(|item| json!({"kind": item.kind, "id": item.id, "title": item.title}));
+        let seen = self
+            .sources
+            .all()
+            .iter()
+            .map(|seen| json!({"kind": seen.kind, "id": seen.source_id, "title": seen.title}));
+        json!({"results": earlier.chain(seen).collect::<Vec<_>>()})
+    }
+
     /// Whether it is this very thing that was done before.
     pub fn was_done(&self, action: &Action) -> bool {
         let input = action.input();

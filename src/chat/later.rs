@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::store::{self, Message};
-use crate::agent::{Mode, Said};
+use crate::agent::{AssistantRun, Mode, Said};
 use crate::state::App;
-use crate::tasks::{Context, Failure, Handler, OrFailure as _};
+use crate::tasks::{Context, Failure, Handler, OrFailure as _, Payload as _};
 
 impl Handler<App> for Said {
     async fn run(self, context: Context<App>) -> Result<Value, Failure> {
@@ -18,7 +18,9 @@ impl Handler<App> for Said {
             mode: Some(Mode::Model.name().to_owned()),
             text: self.text,
             citations: json!(self.citations),
-            tool_calls: json!([]),
+            tool_calls: json!([{
+                "name": AssistantRun::KIND, "input": {}, "output": self.shown, "ok": true,
+            }]),
             warnings: json!([]),
             usage: None,
             complete: true,

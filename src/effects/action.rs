@@ -79,6 +79,9 @@ pub struct UpdateEvent {
     pub event_id: String,
     /// As it was when the change was thought of: one that was changed since is left alone.
     pub etag: String,
+    /// As it is called now.
+    #[serde(default)]
+    pub called: String,
     /// Who will hear of it.
     #[serde(default)]
     pub attendees: Vec<String>,
@@ -127,6 +130,9 @@ pub struct UpdateContact {
     /// HubSpot's id.
     pub contact_id: String,
     pub name: String,
+    /// By which it is known whose record it is.
+    #[serde(default)]
+    pub address: Option<String>,
     pub changes: Vec<Change>,
 }
 
@@ -270,8 +276,32 @@ impl Action {
         match self {
             Self::CreateContact(contact) => Some(&contact.email),
             Self::CreateNote(note) => Some(&note.contact),
+            Self::UpdateContact(contact) => {
+                Some(contact.address.as_deref().unwrap_or(&contact.contact_id))
+            }
             _ => None,
         }
+    }
+
+    /// What the appointment that it changes is called, where it changes one.
+    pub fn appointment(&self) -> Option<&str> {
+        match self {
+            Self::UpdateEvent(event) => Some(&event.called),
+            Self::CancelEvent(event) => Some(&event.title),
+            _ => None,
+        }
+    }
+
+    /// Whether it changes by what somebody is reached.
+    pub fn changes_contact_details(&self) -> bool {
+        let Self::UpdateContact(contact) = self else {
+            return false;
+        };
+        contact.changes.iter().any(|change| {
+            ["email", "phone", "fax"]
+                .iter()
+                .any(|word| change.property.contains(word))
+        })
     }
 
     /// All that others will read.
@@ -309,7 +339,8 @@ impl Action {
         match self {
             Self::SendEmail(mail) => mail.to.join(", "),
             Self::CreateEvent(event) => event.title.clone(),
-            Self::UpdateEvent(event) => event.title.clone().unwrap_or_else(|| "an event".into()),
+            Self::UpdateEvent(event) if event.called.is_empty() => "an event".to_owned(),
+            Self::UpdateEvent(event) => event.called.clone(),
             Self::CancelEvent(event) => event.title.clone(),
             Self::CreateContact(contact) => contact.email.clone(),
             Self::UpdateContact(contact) => contact.name.clone(),

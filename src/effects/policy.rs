@@ -20,7 +20,7 @@ use crate::db::Scoped;
 use crate::identity::settings::{self, AutoRecipients, Leave, Settings};
 
 /// Changed whenever a verdict could be another than before.
-pub(super) const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
 /// More who read it is unusual.
 const MANY: usize = 5;
 /// What is done without asking, in an hour.
@@ -165,13 +165,27 @@ impl Circle {
         for (address, key) in recipients.iter().zip(&keys) {
             self.of_recipient(address, key, bounds, &mut risks);
         }
-        if let Some(subject) = action.subject().filter(|subject| subject.contains('@')) {
+        if let Some(subject) = action.subject() {
+            // By HubSpot's number nobody can tell whose record it is.
             let key = address_key(subject);
-            if !bounds.named.contains(&key) && !self.is_known(&key) {
+            if !bounds.named.contains(&key) {
                 let words = format!("Neither you nor what you pointed at names {subject}.");
                 risks.push(risk("not_named", words));
             }
             self.of_look(subject, &key, &mut risks);
+        }
+        // An appointment of the user's alone is pointed at by what it is called.
+        let is_alone = keys.iter().all(|key| self.own.contains(key));
+        if let Some(title) = action.appointment()
+            && is_alone
+            && !is_spoken_of(title, &bounds.said)
+        {
+            let words = format!("You didn't speak of “{title}”.");
+            risks.push(risk("not_named", words));
+        }
+        if action.changes_contact_details() {
+            let words = "It changes by what somebody is reached.";
+            risks.push(risk("contact_details", words));
         }
         self.of_audience(&keys, bounds, &mut risks);
         if recipients.len() > MANY {
@@ -259,6 +273,18 @@ impl Circle {
             }
         }
     }
+}
+
+/// Whether the user's words have a word of a title.
+fn is_spoken_of(title: &str, said: &str) -> bool {
+    let words = |text: &str| {
+        text.to_lowercase()
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|word| word.chars().count() > 3)
+            .map(str::to_owned)
+            .collect::<HashSet<String>>()
+    };
+    !words(title).is_disjoint(&words(said))
 }
 
 /// What an address looks like to a reader.
@@ -439,5 +465,45 @@ mod tests {
                 .judge(&mail("tom@firm.example", "Hi"), &bounds)
                 .automatic
         );
+    }
+
+    #[test]
+    fn whose_record_and_which_appointment_is_the_users_word() {
+        let auto = circle(Leave::Auto, AutoRecipients::Known);
+        let bounds = Bounds {
+            said: "Cancel the dentist, and note it on Sara".to_owned(),
+            ..named(&["sara@example.com"])
+        };
+        let judged = |name: &str, input| {
+            let action = Action::of(name, &input).unwrap();
+            let verdict = auto.judge(&action, &bounds);
+            assert_eq!(verdict.automatic, verdict.risks.is_empty());
+            verdict.automatic
+        };
+        let note = |contact: &str| json!({"contact": contact, "text": "Tea"});
+        assert!(judged("create_note", note("sara@example.com")));
+        // Known, and not named; and by a number.
+        assert!(!judged("create_note", note("tom@firm.example")));
+        assert!(!judged("create_note", note("51")));
+        let change = |address: Option<&str>, property: &str| {
+            json!({"contact_id": "51", "name": "X", "address": address,
+                "changes": [{"property": property, "to": "y"}]})
+        };
+        assert!(judged(
+            "update_contact",
+            change(Some("sara@example.com"), "city")
+        ));
+        assert!(!judged(
+            "update_contact",
+            change(Some("sara@example.com"), "email")
+        ));
+        assert!(!judged(
+            "update_contact",
+            change(Some("tom@firm.example"), "city")
+        ));
+        assert!(!judged("update_contact", change(None, "city")));
+        let cancel = |title: &str| json!({"event_id": "e", "title": title});
+        assert!(judged("cancel_event", cancel("Dentist")));
+        assert!(!judged("cancel_event", cancel("Board meeting")));
     }
 }

@@ -197,6 +197,19 @@ async fn an_appointment_is_arranged_over_days() {
     let portal = practice.simulator.world().portal(PORTAL);
     assert_eq!(portal.all_notes().len(), 1);
     assert_eq!(practice.simulator.world().model().turns_left(), 0);
+
+    // What the assistant said of her reply isn't for Tom, days later in the same conversation either.
+    practice.model_says([Turn::call(
+        "send_email",
+        json!({"to": "tom@firm.example", "subject": "News", "text": "Sara comes at ten."}),
+    )]);
+    let answer = practice
+        .chat("Write to Tom Jones", Some(conversation))
+        .await;
+    assert_eq!(
+        answer["approvals"][0]["risk"][0]["code"], "audience",
+        "{answer}"
+    );
 }
 
 #[tokio::test]

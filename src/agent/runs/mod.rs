@@ -55,6 +55,9 @@ pub struct Said {
     pub conversation_id: Uuid,
     pub text: String,
     pub citations: Vec<Citation>,
+    /// What the words may rest on, as a tool's output: it counts against whoever is written to later.
+    #[serde(default)]
+    pub shown: Value,
 }
 
 impl Payload for Said {
@@ -309,6 +312,7 @@ impl Going<'_> {
                     conversation_id,
                     text: text.clone(),
                     citations: cited.clone(),
+                    shown: self.work.shown(),
                 };
                 app.tasks
                     .enqueue(&mut tx, &said, crate::tasks::Enqueue::default())

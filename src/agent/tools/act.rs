@@ -605,7 +605,7 @@ async fn change_event(
     let (start, end) = (at(asked.start)?, at(asked.end)?);
     let event = appointment(app, scope, &asked.event_id).await?;
     Ok(json!({
-        "event_id": event.id, "etag": event.etag, "attendees": event.guests,
+        "event_id": event.id, "etag": event.etag, "called": event.title, "attendees": event.guests,
         "title": asked.title, "start": start, "end": end, "description": asked.description,
     }))
 }
@@ -635,5 +635,7 @@ async fn change_contact(
         .zip(values)
         .map(|((property, to), from)| json!({"property": property, "from": from, "to": to}))
         .collect();
-    Ok(json!({"contact_id": id, "name": contact.name, "changes": changes}))
+    Ok(json!({
+        "contact_id": id, "name": contact.name, "address": contact.emails.first(), "changes": changes,
+    }))
 }
