@@ -206,10 +206,18 @@ async fn an_appointment_is_arranged_over_days() {
     let answer = practice
         .chat("Write to Tom Jones", Some(conversation))
         .await;
-    assert_eq!(
-        answer["approvals"][0]["risk"][0]["code"], "audience",
-        "{answer}"
+    let approval = &answer["approvals"][0];
+    let kinds: Vec<&Value> = approval["sources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|source| &source["kind"])
+        .collect();
+    assert!(
+        kinds.contains(&&json!("email")),
+        "her reply counts: {answer}"
     );
+    assert_eq!(approval["risk"][0]["code"], "audience", "{answer}");
 }
 
 #[tokio::test]
