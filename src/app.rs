@@ -112,6 +112,7 @@ fn handlers() -> Registry<App> {
         .with::<rules::DraftReply>()
         .with::<rules::SendEmail>()
         .with::<rules::AskAssistant>()
+        .with::<rules::Judge>()
         .with::<effects::Undo>()
         .with::<agent::AssistantRun>()
         .with::<agent::Said>()

@@ -250,17 +250,19 @@ impl Run<'_> {
             first.slots.clone_from(&self.work.slots);
         }
         let mut tx = self.scope.begin(&app.pool).await?;
-        runs::store::begin(&mut tx, run_id, &self.work, app.clock.now()).await?;
-        runs::store::append(&mut tx, run_id, 0, &turns).await?;
-        let approvals = proposed
-            .store(app, &mut tx, &self.work, run_id, place.saturating_sub(1))
-            .await?;
         let how = Enqueue {
             caused_by: Some(self.work.cause()),
             ..Enqueue::default()
         };
-        app.tasks
+        let task_id = app
+            .tasks
             .enqueue(&mut tx, &AssistantRun { run_id }, how)
+            .await?;
+        self.work.why.task_id = Some(task_id);
+        runs::store::begin(&mut tx, run_id, &self.work, app.clock.now()).await?;
+        runs::store::append(&mut tx, run_id, 0, &turns).await?;
+        let approvals = proposed
+            .store(app, &mut tx, &self.work, run_id, place.saturating_sub(1))
             .await?;
         tx.commit().await?;
         app.tasks.wake();
@@ -543,7 +545,7 @@ pub(super) fn told_back(call: &ToolCall) -> ToolCall {
 /// The question that a call asks the user; none when it can't be read.
 pub(super) fn question(written_arguments: &str) -> Option<String> {
     let asked: AskUser = arguments(&written(written_arguments).ok()?).ok()?;
-    Some(tools::visible(asked.question.trim())).filter(|question| !question.is_empty())
+    Some(llm::visible(asked.question.trim())).filter(|question| !question.is_empty())
 }
 
 /// Whether asking again is of no use.

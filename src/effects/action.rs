@@ -35,6 +35,9 @@ pub struct SendEmail {
     /// Times that it offers: none of them may be taken when it goes out.
     #[serde(default)]
     pub offers: Vec<Span>,
+    /// A rule sends it and nobody has read it before: it says so (RFC 3834), so that no machine answers it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unread: bool,
 }
 
 /// From and until.

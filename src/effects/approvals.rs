@@ -189,10 +189,10 @@ pub async fn propose(
         "
         insert into approvals (user_id, id, action, input, digest, preview, reason, risk, sources,
             caused_by, bounds, state, automatic, policy_version, cause_key, created_at, decided_at,
-            expires_at)
+            expires_at, task_id)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
             case when $12 then 'approved' else 'pending' end, $12, $13, $14, $15,
-            case when $12 then $15::timestamptz end, $16)
+            case when $12 then $15::timestamptz end, $16, $17)
         on conflict (user_id, cause_key) do nothing
         ",
         user_id,
@@ -211,6 +211,7 @@ pub async fn propose(
         proposal.key,
         now,
         expires_at,
+        why.task_id,
     )
     .execute(&mut **tx)
     .await?;
@@ -238,16 +239,30 @@ pub(super) async fn automatic_since(
     .await
 }
 
-/// What is past its time is expired, whether or not anybody has written that down yet.
+/// What is past its time is expired, and what nobody is left to do is superseded, whether or not anybody has
+/// written that down yet. A task that is tried again brings back what it waits for.
 macro_rules! approvals {
     ($tx:expr, $now:expr, $rest:literal, $($value:expr),* $(,)?) => {
         sqlx::query_as!(
             Approval,
             r#"
             select id, action, input, digest, proposed, preview, reason, risk, sources, caused_by,
-                case when state = 'pending' and expires_at <= $2 then 'expired' else state end as "state!",
-                automatic, decision, outcome, created_at, decided_at, expires_at, bounds
-            from approvals
+                state as "state!", automatic, decision, outcome, created_at, decided_at, expires_at, bounds
+            from (
+                select user_id, id, action, input, digest, proposed, preview, reason, risk, sources,
+                    caused_by, automatic, decision, outcome, created_at, decided_at, expires_at, bounds,
+                    cause_key,
+                    case
+                        when state <> 'pending' then state
+                        when expires_at <= $2 then 'expired'
+                        when task_id is not null and not exists (
+                            select from tasks
+                            where tasks.user_id = approvals.user_id and public_id = approvals.task_id
+                        ) then 'superseded'
+                        else state
+                    end as state
+                from approvals
+            ) as approvals
             where user_id = $1 and "#
                 + $rest,
             $tx.user_id(),
@@ -291,8 +306,7 @@ pub(super) async fn list(
         tx,
         now,
         "not automatic and ($5::uuid is null or id < $5)
-            and ($3::text is null or case when state = 'pending' and expires_at <= $2
-                then 'expired' else state end = $3)
+            and ($3::text is null or state = $3)
             order by id desc
             limit $4::bigint + 1",
         state,

@@ -164,6 +164,13 @@ fn written(mail: &SendEmail, from: &str, key: &str) -> anyhow::Result<Vec<u8>> {
         .header("Subject", Text::new(mail.subject.clone()))
         .header(EFFECT_HEADER, Text::new(key.to_owned()))
         .text_body(mail.text.clone());
+    if mail.unread {
+        let how = match mail.in_reply_to {
+            Some(_) => "auto-replied",
+            None => "auto-generated",
+        };
+        builder = builder.header("Auto-Submitted", Text::new(how));
+    }
     if !mail.cc.is_empty() {
         builder = builder.header("Cc", addresses(&mail.cc));
     }
@@ -319,6 +326,7 @@ mod tests {
             in_reply_to: Some("abc@example.com".to_owned()),
             references: vec!["first@example.com".to_owned()],
             offers: Vec::new(),
+            unread: true,
         }
     }
 
@@ -331,6 +339,10 @@ mod tests {
             .header(EFFECT_HEADER)
             .and_then(|value| value.as_text());
         assert_eq!(effect, Some("KEY"));
+        let automatic = message
+            .header("Auto-Submitted")
+            .and_then(|value| value.as_text());
+        assert_eq!(automatic, Some("auto-replied"));
         assert_eq!(message.in_reply_to().as_text(), Some("abc@example.com"));
         let references = message.references().as_text_list().unwrap();
         assert_eq!(references, ["first@example.com", "abc@example.com"]);

@@ -7,7 +7,8 @@
 //! resent. Every write carries the fence of the task, and nothing is sent when the lease is about to end.
 //! Nothing goes out while its user has paused everything. May not know: conversations, rules, how an
 //! action was thought of; it is given the bounds within which that happened, and judges by them.
-//! Reads `contacts` and `contact_keys` of `book`: whom the user knows.
+//! Reads `contacts` and `contact_keys` of `book` (whom the user knows), and `tasks`: whether who would do a
+//! thing still lives.
 //!
 //! Begin with [`propose`] and [`see_through`]; [`perform`] is what makes an effect happen once. A new
 //! action: a variant of [`Action`], an `impl Outward` beside its provider's others, a test that kills it

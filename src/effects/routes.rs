@@ -168,6 +168,10 @@ async fn decide(
     let approval = match decided {
         Decided::Yes(approval) => *approval,
         Decided::Absent => return Err(Problem::not_found()),
+        Decided::Over(state) if state == "superseded" => {
+            return Err(Problem::conflict("nobody is left to do this")
+                .detail("it is superseded: what it was for came about, or its task has ended"));
+        }
         Decided::Over(state) => {
             return Err(Problem::conflict("this has been decided").detail(format!("it is {state}")));
         }

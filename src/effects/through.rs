@@ -148,7 +148,14 @@ async fn carry_out(
         task_id: context.task_id,
     };
     let outcome = match action {
-        Action::SendEmail(input) => perform(context, &step, input, &kept).await,
+        Action::SendEmail(input) => {
+            let unread = approval.automatic && approval.actor() == activity::Actor::Rule;
+            let input = SendEmail {
+                unread,
+                ..input.clone()
+            };
+            perform(context, &step, &input, &kept).await
+        }
         Action::CreateEvent(input) => perform(context, &step, input, &kept).await,
         Action::UpdateEvent(input) => perform(context, &step, input, &kept).await,
         Action::CancelEvent(input) => perform(context, &step, input, &kept).await,
@@ -230,7 +237,10 @@ async fn in_doubt(
             action: &action,
             reason: format!("This may already have been done. {words}"),
             bounds: &bounds,
-            why: approval.why(),
+            why: activity::Why {
+                task_id: Some(context.task_id),
+                ..approval.why()
+            },
             key: format!("again:{}", approval.id),
             doubt: Some(words.clone()),
         },

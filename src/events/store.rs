@@ -107,6 +107,22 @@ pub async fn names(tx: &mut Scoped, ids: &[Uuid]) -> Result<HashMap<Uuid, String
     Ok(rows.into_iter().collect())
 }
 
+pub async fn find(tx: &mut Scoped, id: Uuid) -> Result<Option<Event>, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_as!(
+        Event,
+        "
+        select id, name, item_kind, item_id, external_id, data, occurred_at, recorded_at
+        from events
+        where user_id = $1 and id = $2
+        ",
+        user_id,
+        id,
+    )
+    .fetch_optional(&mut **tx)
+    .await
+}
+
 /// What rules haven't looked at yet, oldest first.
 pub async fn open(tx: &mut Scoped, limit: i64) -> Result<Vec<Event>, sqlx::Error> {
     let user_id = tx.user_id();

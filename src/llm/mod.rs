@@ -6,6 +6,7 @@
 //! those who ask.
 
 mod embedding;
+mod outside;
 pub mod routes;
 mod usage;
 
@@ -13,13 +14,14 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 
-pub use crate::providers::openai::Message;
-use crate::providers::openai::{ChatPiece, ChatRequest, ChatStream, Tool, ToolCall, Usage};
+use crate::providers::openai::{ChatPiece, ChatRequest, ChatStream, Tool, Usage};
+pub use crate::providers::openai::{Message, ToolCall};
 use crate::providers::{Error, Kind};
 use crate::state::App;
 
 pub use embedding::{EmbeddingModel, embed, passage_words};
-pub use usage::{Budget, Purpose, estimate, guessed, spend};
+pub use outside::{external, visible};
+pub use usage::{Budget, Purpose, afford, estimate, guessed, spend};
 
 /// The chat model, when one is configured.
 pub fn chat_model(app: &App) -> Option<&str> {

@@ -4,10 +4,13 @@
 use chrono::{DateTime, Days, NaiveDate, TimeZone as _, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::db::Scoped;
 use crate::identity::settings;
 use crate::providers::openai::{Message, Tool, Usage};
+use crate::state::App;
+use crate::tasks::{Context, Failure, OrFailure as _};
 
 /// What an answer is thought to take at most.
 const ANSWER: i64 = 1000;
@@ -36,10 +39,12 @@ impl Purpose {
 }
 
 /// What is left of a user's day.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Budget {
     pub used: i64,
     pub daily: i64,
+    /// What is told when the day's tokens are set anew.
+    changed: String,
     /// The user's next midnight.
     pub resets_at: DateTime<Utc>,
 }
@@ -62,6 +67,7 @@ impl Budget {
         Ok(Self {
             used,
             daily: settings.daily_token_budget,
+            changed: settings::budget_changed(settings.budget_set_at),
             resets_at: next_midnight(now, settings.time_zone),
         })
     }
@@ -116,6 +122,27 @@ pub fn guessed(tokens: i64) -> Usage {
         prompt_tokens: tokens.max(0).unsigned_abs(),
         completion_tokens: 0,
     }
+}
+
+/// Sleeps until the user's next day when this one's tokens are used up, or until the user allows more.
+pub async fn afford(context: &Context<App>, tokens: i64) -> Result<(), Failure> {
+    for round in 0_u32.. {
+        let mut tx = context.scope.begin(&context.app.pool).await.or_retry()?;
+        let budget = Budget::read(&mut tx, context.app.clock.now())
+            .await
+            .or_retry()?;
+        tx.commit().await.or_retry()?;
+        if budget.affords(tokens) {
+            break;
+        }
+        let until = budget.resets_at;
+        let name = format!("budget:{until}:{round}");
+        let shown = json!({"budget_resets_at": until});
+        context
+            .wait(&name, vec![budget.changed], until, Some(shown))
+            .await?;
+    }
+    Ok(())
 }
 
 /// Writes down what a call took.
@@ -201,6 +228,7 @@ mod tests {
         let budget = Budget {
             used: 0,
             daily: 0,
+            changed: String::new(),
             resets_at: DateTime::UNIX_EPOCH,
         };
         assert!(!budget.affords(1));

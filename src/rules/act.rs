@@ -12,7 +12,7 @@ use super::engine::{Standing, filled};
 use super::facts::Known;
 use super::grammar::{self, Action, Due, TaskKind};
 use super::templates;
-use crate::activity::Why;
+use crate::activity::{self, Actor, Why};
 use crate::book::{Kind, address_key};
 use crate::db::Scoped;
 use crate::effects::{self, Bounds, Proposal};
@@ -97,6 +97,15 @@ impl Errand {
         json!({"draft": self.draft, "event": self.event, "item": self.item})
     }
 
+    const fn why(&self, task_id: Option<Uuid>) -> Why {
+        Why {
+            rule_id: Some(self.rule_id),
+            event_id: Some(self.event_id),
+            task_id,
+            conversation_id: None,
+        }
+    }
+
     /// What of it reaches the outside world, if all is said that it needs.
     fn action(&self) -> Option<effects::Action> {
         let parameters = &self.draft["parameters"];
@@ -142,12 +151,7 @@ impl Errand {
             action: &action,
             reason: self.bounds.said.clone(),
             bounds: &self.bounds,
-            why: Why {
-                rule_id: Some(self.rule_id),
-                event_id: Some(self.event_id),
-                task_id: Some(context.task_id),
-                conversation_id: None,
-            },
+            why: self.why(Some(context.task_id)),
             key: format!("task:{}", context.task_id),
             doubt: None,
         };
@@ -193,7 +197,14 @@ pub(super) async fn act(
     };
     let id = match action {
         Action::Log { .. } => {
-            tracing::info!(rule = %rule_id, event = %event.id, name = event.name, "a rule logs");
+            let line = activity::New {
+                target: Some(known.title.clone()),
+                result: Some(json!({
+                    "state": "done", "event": event.name, "text": errand.draft["parameters"]["text"],
+                })),
+                ..activity::New::of(Actor::Rule, "log", errand.why(None))
+            };
+            activity::append(tx, line, now).await?;
             return Ok(None);
         }
         Action::CreateTask {

@@ -1,12 +1,14 @@
 //! The live run: new events, and the rules that are on.
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::act::act;
-use super::engine::{Decision, Ledger, REMEMBERED, Read, Standing, decide};
+use super::engine::{Decision, Ledger, REMEMBERED, Read, Standing, decide, unjudged};
 use super::facts::{self, Known};
 use super::store::{self, Run};
+use super::{failing, judge};
 use crate::db::Scoped;
 use crate::events::{self, Happened};
 use crate::live::Topic;
@@ -58,9 +60,7 @@ async fn apply(
         .collect();
     let mut acted = 0;
     if !standing.is_empty() {
-        let mut ledger = Ledger {
-            marks: store::marks(tx, now - REMEMBERED).await?,
-        };
+        let mut ledger = Ledger::of(store::marks(tx, now - REMEMBERED).await?);
         for known in facts::of(tx, events).await? {
             for rule in &standing {
                 acted += usize::from(run(context, tx, rule, &known, &mut ledger).await?);
@@ -79,21 +79,48 @@ async fn run(
     known: &Known,
     ledger: &mut Ledger,
 ) -> anyhow::Result<bool> {
+    let now = context.app.clock.now();
+    match decide(standing, known, ledger, now, &unjudged) {
+        Decision::Unconcerned | Decision::Missed(_) => Ok(false),
+        Decision::Held(code, _) => {
+            hold(tx, standing, known, code, now).await?;
+            Ok(false)
+        }
+        Decision::Asks(_) => {
+            judge::ask(&context.app, tx, standing, known).await?;
+            Ok(false)
+        }
+        Decision::Acts => carry_out(context, tx, standing, known, ledger).await,
+    }
+}
+
+/// Notes what held a rule back.
+pub(super) async fn hold(
+    tx: &mut Scoped,
+    standing: &Standing,
+    known: &Known,
+    code: &'static str,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let run = Run::of(standing, known, code);
+    store::begin_run(tx, &run, now).await.map(drop)
+}
+
+/// Does what a rule says, unless it has done so before or its tasks fail again and again. Whether it acted.
+pub(super) async fn carry_out(
+    context: &Context<App>,
+    tx: &mut Scoped,
+    standing: &Standing,
+    known: &Known,
+    ledger: &mut Ledger,
+) -> anyhow::Result<bool> {
     let (app, now) = (&context.app, context.app.clock.now());
-    let outcome = match decide(standing, known, ledger, now) {
-        Decision::Unconcerned | Decision::Missed(_) => return Ok(false),
-        Decision::Held(code, _) => code,
-        Decision::Acts => "acted",
-    };
-    let writes = standing.writes();
-    let run = Run {
-        rule_id: standing.id,
-        event_id: known.event.id,
-        outcome,
-        thread_id: known.thread_id.filter(|_| writes),
-        recipient: known.address.clone().filter(|_| writes),
-    };
-    if !store::begin_run(tx, &run, now).await? || outcome != "acted" {
+    if ledger.is_off(standing.id) || failing::switch_off(context, tx, standing, now).await? {
+        ledger.switch_off(standing.id);
+        return Ok(false);
+    }
+    let run = Run::of(standing, known, "acted");
+    if !store::begin_run(tx, &run, now).await? {
         return Ok(false);
     }
     ledger.note(standing, known, now);

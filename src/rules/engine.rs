@@ -4,7 +4,7 @@
 //! that doesn't ask for it in so many words. What would be written to somebody is limited: by thread, by
 //! recipient, and each rule by the hour, counted over what all rules did before.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::facts::Known;
-use super::grammar::{Action, Condition, Field, Outcome, Rule, Template, parse};
+use super::grammar::{Action, Condition, Field, Judged, Outcome, Rule, Template, parse};
 use super::store::{Enabled, Mark};
 
 /// A rule acts at most so often.
@@ -93,16 +93,35 @@ pub(super) enum Decision {
     Missed(String),
     /// It fits, and a limit holds it back: its code, and the limit in words.
     Held(&'static str, String),
+    /// All else holds; it hangs on what a model says to these questions.
+    Asks(Vec<String>),
     Acts,
 }
 
 /// What rules did lately.
 #[derive(Default)]
 pub(super) struct Ledger {
-    pub marks: Vec<Mark>,
+    marks: Vec<Mark>,
+    /// Those that were switched off meanwhile.
+    off: HashSet<Uuid>,
 }
 
 impl Ledger {
+    pub fn of(marks: Vec<Mark>) -> Self {
+        Self {
+            marks,
+            off: HashSet::new(),
+        }
+    }
+
+    pub fn switch_off(&mut self, rule: Uuid) {
+        self.off.insert(rule);
+    }
+
+    pub fn is_off(&self, rule: Uuid) -> bool {
+        self.off.contains(&rule)
+    }
+
     pub fn note(&mut self, standing: &Standing, known: &Known, at: DateTime<Utc>) {
         let writes = standing.writes();
         self.marks.push(Mark {
@@ -139,12 +158,13 @@ impl Ledger {
     }
 }
 
-/// Decides at a time for one rule and one event.
+/// Decides at a time for one rule and one event, with the answers that are known to its questions.
 pub(super) fn decide(
     standing: &Standing,
     known: &Known,
     ledger: &Ledger,
     at: DateTime<Utc>,
+    judged: &Judged<'_>,
 ) -> Decision {
     if !standing.rule.waits_for(&known.event.name) {
         return Decision::Unconcerned;
@@ -163,15 +183,19 @@ pub(super) fn decide(
             return Decision::Missed(why.to_owned());
         }
     }
-    match standing.rule.outcome(&known.facts, &|_| None) {
+    match standing.rule.outcome(&known.facts, judged) {
         Outcome::Holds => ledger.hold(standing, known, at).unwrap_or(Decision::Acts),
         Outcome::Fails(failure) => Decision::Missed(failure.to_string()),
-        // Refused when the rule is saved.
-        Outcome::Asks(questions) => Decision::Missed(format!(
-            "judge \"{}\": nobody judges yet",
-            questions.join("\", \"")
-        )),
+        // What a limit holds back anyway costs no question.
+        Outcome::Asks(questions) => ledger
+            .hold(standing, known, at)
+            .unwrap_or_else(|| Decision::Asks(questions.into_iter().map(str::to_owned).collect())),
     }
+}
+
+/// Nothing is judged yet.
+pub(super) fn unjudged(_: &str) -> Option<bool> {
+    None
 }
 
 /// Whether a condition asks for judgement.

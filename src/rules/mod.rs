@@ -13,7 +13,9 @@ mod act;
 mod apply;
 mod engine;
 mod facts;
+mod failing;
 pub mod grammar;
+mod judge;
 mod plain;
 mod proposing;
 pub mod routes;
@@ -24,4 +26,5 @@ pub use act::{
     AskAssistant, CreateContact, CreateNote, DraftReply, Errand, FollowUp, Generic, MeetingBrief,
     ProcessEmail, SendEmail, WelcomeEmail,
 };
+pub use judge::Judge;
 pub use proposing::{propose, texts};

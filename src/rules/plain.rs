@@ -34,7 +34,7 @@ pub(super) async fn written(
     words: &str,
 ) -> Result<(String, Rule), Problem> {
     // Where it stops making sense as it is: whoever meant the grammar wants to know that.
-    let as_it_is = match read(words) {
+    let as_it_is = match read(app, words) {
         Ok(rule) => return Ok((words.trim().to_owned(), rule)),
         Err(error) => error,
     };
@@ -54,7 +54,7 @@ pub(super) async fn written(
         Message::System(format!(
             "You translate what a financial advisor wants into one rule of the language that is described below. \
              Answer with the rule alone, on one line, without quotation marks or explanations around it. Use \
-             only what the description names, never `judge`. If it can't be said in this language, answer with \
+             only what the description names, and `judge` only for what its fields can't decide. If it can't be said in this language, answer with \
              the one word impossible.\n\n{GRAMMAR}"
         )),
         Message::User(words.to_owned()),
@@ -63,7 +63,7 @@ pub(super) async fn written(
     for _ in 0..ATTEMPTS {
         let said = ask(app, scope, &messages).await?;
         let text = rule_in(&said);
-        match read(&text) {
+        match read(app, &text) {
             Ok(rule) => return Ok((text, rule)),
             Err(error) => wrong = error,
         }

@@ -1,27 +1,27 @@
 //! Rules that the assistant proposes: stored switched off, because only the user makes a rule.
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::routes::{MOST_RULES, read};
 use super::store;
 use crate::db::Scoped;
 use crate::ids;
+use crate::state::App;
 
 /// Stores a rule that is off; or what is wrong with its text.
 pub async fn propose(
+    app: &App,
     tx: &mut Scoped,
     text: &str,
-    now: DateTime<Utc>,
 ) -> Result<Result<Uuid, String>, sqlx::Error> {
-    if let Err(words) = read(text) {
+    if let Err(words) = read(app, text) {
         return Ok(Err(words));
     }
     if store::count(tx).await? >= MOST_RULES {
         return Ok(Err("there are too many rules".to_owned()));
     }
     let id = ids::next();
-    store::insert(tx, id, (text.trim(), false, "inherit"), now).await?;
+    store::insert(tx, id, (text.trim(), false, "inherit"), app.clock.now()).await?;
     Ok(Ok(id))
 }
 

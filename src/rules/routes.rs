@@ -11,21 +11,22 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::engine::{Decision, Ledger, Standing, asks, decide, filled};
+use super::engine::{Decision, Ledger, Standing, asks, decide, filled, unjudged};
 use super::grammar::{Rule, parse};
 use super::plain::{self, is_plain};
 use super::store::{self, Stored};
-use super::{facts, grammar};
+use super::{facts, grammar, judge};
 use crate::events;
 use crate::http::{CurrentUser, Cursor, Json, Page, PageQuery, Path, Problem, ProblemBody};
 use crate::identity::MayApprove;
 use crate::ids;
+use crate::llm;
 use crate::state::App;
 
 /// More than anybody keeps in mind.
 pub(super) const MOST_RULES: i64 = 1000;
 /// The latest events that a rehearsal looks at.
-const REHEARSED: i64 = 500;
+const REHEARSED: i64 = 2000;
 /// How far a rehearsal looks back unless it is told.
 const USUALLY: TimeDelta = TimeDelta::days(7);
 
@@ -49,6 +50,8 @@ struct RuleBody {
     created_at: Option<DateTime<Utc>>,
     last_matched_at: Option<DateTime<Utc>>,
     match_count: i64,
+    /// Why it was switched off by itself; none when it wasn't.
+    notice: Option<String>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -100,6 +103,7 @@ impl From<Stored> for RuleBody {
             created_at: Some(stored.created_at),
             last_matched_at: stored.last_matched_at,
             match_count: stored.match_count,
+            notice: stored.notice,
         }
     }
 }
@@ -122,8 +126,8 @@ fn inherit() -> String {
 }
 
 impl PutRule {
-    fn check(&self, may_approve: &MayApprove) -> Result<(), Problem> {
-        read(&self.text).map_err(|words| {
+    fn check(&self, app: &App, may_approve: &MayApprove) -> Result<(), Problem> {
+        read(app, &self.text).map_err(|words| {
             let hint = "plain words become a rule at POST /api/rules/preview";
             let words = if is_plain(&self.text) {
                 format!("{words}; {hint}")
@@ -148,11 +152,11 @@ impl PutRule {
     }
 }
 
-/// A rule that this version can carry out.
-pub(super) fn read(text: &str) -> Result<Rule, String> {
+/// A rule that can be carried out here.
+pub(super) fn read(app: &App, text: &str) -> Result<Rule, String> {
     let rule = parse(text).map_err(|error| error.message)?;
-    if rule.condition.as_ref().is_some_and(asks) {
-        return Err("judge \"…\" can't be decided by this version yet".to_owned());
+    if rule.condition.as_ref().is_some_and(asks) && llm::chat_model(app).is_none() {
+        return Err("judge \"…\" needs a language model, and none is configured".to_owned());
     }
     Ok(rule)
 }
@@ -189,7 +193,7 @@ async fn create(
     may_approve: MayApprove,
     Json(asked): Json<PutRule>,
 ) -> Result<(StatusCode, Json<RuleBody>), Problem> {
-    asked.check(&may_approve)?;
+    asked.check(&app, &may_approve)?;
     let mut tx = scope.begin(&app.pool).await?;
     if store::count(&mut tx).await? >= MOST_RULES {
         return Err(Problem::conflict("there are too many rules"));
@@ -234,8 +238,8 @@ async fn put(
     store::find(&mut tx, id)
         .await?
         .ok_or_else(Problem::not_found)?;
-    asked.check(&may_approve)?;
-    store::update(&mut tx, id, asked.parts()).await?;
+    asked.check(&app, &may_approve)?;
+    store::update(&mut tx, id, asked.parts(), app.clock.now()).await?;
     let stored = store::find(&mut tx, id)
         .await?
         .ok_or_else(Problem::not_found)?;
@@ -272,8 +276,18 @@ struct Rehearsal {
     rule: RuleBody,
     matches: Vec<Match>,
     misses: Vec<Miss>,
-    /// What the model would be asked, in tokens.
+    /// What hangs on the rule's questions, which are asked when it is on, and not for a rehearsal.
+    undecided: Vec<Undecided>,
+    /// What the questions would have cost, in tokens of the model.
     estimated_tokens: i64,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct Undecided {
+    event: EventBody,
+    asks: Vec<String>,
+    /// If the answers let it.
+    would_do: Vec<Value>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -313,7 +327,7 @@ async fn preview(
     let (text, rule) = if is_plain(&asked.text) {
         plain::written(&app, &scope, &asked.text).await?
     } else {
-        let rule = read(&asked.text).map_err(|words| Problem::invalid("text", words))?;
+        let rule = read(&app, &asked.text).map_err(|words| Problem::invalid("text", words))?;
         (asked.text.trim().to_owned(), rule)
     };
     let body = RuleBody {
@@ -325,6 +339,7 @@ async fn preview(
         created_at: None,
         last_matched_at: None,
         match_count: 0,
+        notice: None,
     };
     let since = asked.since.unwrap_or_else(|| app.clock.now() - USUALLY);
     let mut tx = scope.begin(&app.pool).await?;
@@ -337,7 +352,8 @@ async fn preview(
         text,
         is_auto: false,
     };
-    let (mut matches, mut misses) = (Vec::new(), Vec::new());
+    let (mut matches, mut misses, mut undecided) = (Vec::new(), Vec::new(), Vec::new());
+    let mut estimated_tokens = 0;
     let mut ledger = Ledger::default();
     for known in known {
         let event = EventBody {
@@ -349,15 +365,27 @@ async fn preview(
             occurred_at: known.event.occurred_at,
         };
         let at = known.event.recorded_at;
-        match decide(&standing, &known, &ledger, at) {
+        let would_do = || {
+            let actions = standing.rule.actions.iter();
+            actions.map(|action| filled(action, &known)).collect()
+        };
+        match decide(&standing, &known, &ledger, at, &unjudged) {
             Decision::Unconcerned => {}
             Decision::Missed(failed) | Decision::Held(_, failed) => {
                 misses.push(Miss { event, failed });
             }
+            Decision::Asks(asks) => {
+                estimated_tokens += judge::cost(&known, &asks);
+                let would_do = would_do();
+                undecided.push(Undecided {
+                    event,
+                    asks,
+                    would_do,
+                });
+            }
             Decision::Acts => {
                 ledger.note(&standing, &known, at);
-                let actions = standing.rule.actions.iter();
-                let would_do = actions.map(|action| filled(action, &known)).collect();
+                let would_do = would_do();
                 matches.push(Match { event, would_do });
             }
         }
@@ -366,6 +394,7 @@ async fn preview(
         rule: body,
         matches,
         misses,
-        estimated_tokens: 0,
+        undecided,
+        estimated_tokens,
     }))
 }

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::engine::Standing;
+use super::facts::Known;
 use crate::db::Scoped;
 
 /// A rule as it is stored.
@@ -14,6 +16,8 @@ pub(super) struct Stored {
     pub created_at: DateTime<Utc>,
     pub last_matched_at: Option<DateTime<Utc>>,
     pub match_count: i64,
+    /// Why it was switched off by itself.
+    pub notice: Option<String>,
 }
 
 /// Newest first; one more than `limit`.
@@ -26,7 +30,7 @@ pub(super) async fn list(
     sqlx::query_as!(
         Stored,
         "
-        select id, text, enabled, autonomy, created_at, last_matched_at, match_count
+        select id, text, enabled, autonomy, created_at, last_matched_at, match_count, notice
         from rules
         where user_id = $1 and ($2::uuid is null or id < $2)
         order by id desc
@@ -45,7 +49,7 @@ pub(super) async fn find(tx: &mut Scoped, id: Uuid) -> Result<Option<Stored>, sq
     sqlx::query_as!(
         Stored,
         "
-        select id, text, enabled, autonomy, created_at, last_matched_at, match_count
+        select id, text, enabled, autonomy, created_at, last_matched_at, match_count, notice
         from rules
         where user_id = $1 and id = $2
         ",
@@ -75,8 +79,8 @@ pub(super) async fn insert(
     let user_id = tx.user_id();
     sqlx::query!(
         "
-        insert into rules (id, user_id, text, enabled, autonomy, created_at)
-        values ($1, $2, $3, $4, $5, $6)
+        insert into rules (id, user_id, text, enabled, autonomy, created_at, watched_from)
+        values ($1, $2, $3, $4, $5, $6, $6)
         ",
         id,
         user_id,
@@ -90,15 +94,18 @@ pub(super) async fn insert(
     .map(drop)
 }
 
+/// Writes a rule anew: it has a new chance.
 pub(super) async fn update(
     tx: &mut Scoped,
     id: Uuid,
     (text, enabled, autonomy): (&str, bool, &str),
+    now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     let user_id = tx.user_id();
     sqlx::query!(
         "
-        update rules set text = $3, enabled = $4, autonomy = $5
+        update rules
+        set text = $3, enabled = $4, autonomy = $5, watched_from = $6, failures = 0, notice = null
         where user_id = $1 and id = $2
         ",
         user_id,
@@ -106,6 +113,7 @@ pub(super) async fn update(
         text,
         enabled,
         autonomy,
+        now,
     )
     .execute(&mut **tx)
     .await
@@ -123,6 +131,77 @@ pub(super) async fn delete(tx: &mut Scoped, id: Uuid) -> Result<bool, sqlx::Erro
     .execute(&mut **tx)
     .await?;
     Ok(deleted.rows_affected() > 0)
+}
+
+/// How a rule's latest tasks ended, the last one first: what went wrong, or nothing.
+pub(super) async fn latest_ends(
+    tx: &mut Scoped,
+    rule_id: Uuid,
+    limit: i64,
+) -> Result<Vec<Option<String>>, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_scalar!(
+        r#"
+        select case
+            when state = 5 then coalesce(last_error, '')
+            when result->'outcome'->>'state' = 'failed' then coalesce(result->'outcome'->>'error', '')
+        end as wrong
+        from ended_tasks
+        where user_id = $1 and state in (4, 5) and public_id = any(array(
+            select unnest(task_ids)
+            from rules join rule_runs on rule_runs.user_id = $1 and rule_id = rules.id
+            where rules.user_id = $1 and rules.id = $2 and ran_at > watched_from and outcome = 'acted'
+            order by ran_at desc
+            limit 100
+        ))
+        order by finished_at desc
+        limit $3
+        "#,
+        user_id,
+        rule_id,
+        limit,
+    )
+    .fetch_all(&mut **tx)
+    .await
+}
+
+/// Switches a rule off. Whether it was on.
+pub(super) async fn switch_off(
+    tx: &mut Scoped,
+    id: Uuid,
+    failures: i32,
+    notice: &str,
+) -> Result<bool, sqlx::Error> {
+    let user_id = tx.user_id();
+    let switched = sqlx::query!(
+        "
+        update rules set enabled = false, failures = $3, notice = $4
+        where user_id = $1 and id = $2 and enabled
+        ",
+        user_id,
+        id,
+        failures,
+        notice,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(switched.rows_affected() == 1)
+}
+
+/// One rule, if it is on.
+pub(super) async fn find_enabled(
+    tx: &mut Scoped,
+    id: Uuid,
+) -> Result<Option<Enabled>, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_as!(
+        Enabled,
+        "select id, text, autonomy from rules where user_id = $1 and id = $2 and enabled",
+        user_id,
+        id,
+    )
+    .fetch_optional(&mut **tx)
+    .await
 }
 
 /// Rules that are on, the oldest first.
@@ -153,6 +232,19 @@ pub(super) struct Run {
     pub outcome: &'static str,
     pub thread_id: Option<Uuid>,
     pub recipient: Option<String>,
+}
+
+impl Run {
+    pub fn of(standing: &Standing, known: &Known, outcome: &'static str) -> Self {
+        let writes = standing.writes();
+        Self {
+            rule_id: standing.id,
+            event_id: known.event.id,
+            outcome,
+            thread_id: known.thread_id.filter(|_| writes),
+            recipient: known.address.clone().filter(|_| writes),
+        }
+    }
 }
 
 /// Notes a run. False when the rule has dealt with this event before.

@@ -686,6 +686,63 @@ async fn the_days_tokens_end_and_begin_anew() {
 }
 
 #[tokio::test]
+async fn work_that_waits_for_tokens_goes_on_when_there_are_more() {
+    let practice = Practice::with_assistant().await;
+    practice
+        .settle_on(&json!({"daily_token_budget": 20_000}))
+        .await;
+    practice.model_says([
+        Turn {
+            usage: Some(paraplanner::simulator::model::Usage {
+                prompt_tokens: 19_500,
+                completion_tokens: 10,
+            }),
+            ..mail_to_sara("Shall we meet?")
+        },
+        Turn::say("It is sent."),
+    ]);
+    let answer = practice.chat("Ask Sara for an appointment", None).await;
+    practice.allow("send_email").await;
+    practice.run_in("waiting").await;
+    // A little more isn't enough yet.
+    practice
+        .settle_on(&json!({"daily_token_budget": 20_001}))
+        .await;
+    practice.run_in("waiting").await;
+    practice
+        .settle_on(&json!({"daily_token_budget": 200_000}))
+        .await;
+    practice
+        .until_said(&answer["conversation_id"], "It is sent.")
+        .await;
+}
+
+#[tokio::test]
+async fn what_a_cancelled_run_wanted_can_no_longer_be_allowed() {
+    let practice = Practice::with_assistant().await;
+    practice.model_says([mail_to_sara("Shall we meet?"), Turn::say("It is sent.")]);
+    practice.chat("Ask Sara for an appointment", None).await;
+    let wanted = practice.until_pending(1).await.remove(0);
+    let run = practice.run_in("waiting").await;
+    assert_eq!(wanted["caused_by"]["task_id"], run["id"], "{wanted}");
+    let path = |what: &str| format!("/api/tasks/{}/{what}", run["id"].as_str().unwrap());
+    let mut boss = practice.in_person().await;
+    assert_eq!(boss.post(&path("cancel"), &json!({})).await.status, 202);
+    assert!(practice.approvals("pending").await.is_empty());
+    assert_eq!(practice.approvals("superseded").await.len(), 1);
+    let (status, said) = practice.decide(&wanted["id"], "approve", &json!({})).await;
+    assert_eq!(status, 409, "{said}");
+    assert!(practice.sent().is_empty());
+
+    // Tried again, it is asked for again.
+    assert_eq!(boss.post(&path("retry"), &json!({})).await.status, 202);
+    practice.run_in("waiting").await;
+    practice.allow("send_email").await;
+    practice.run_in("done").await;
+    assert_eq!(practice.sent().len(), 1);
+}
+
+#[tokio::test]
 async fn a_model_that_repeats_what_it_was_told_is_stopped() {
     let practice = Practice::with_assistant().await;
     let model = practice.simulator.world().model();

@@ -36,6 +36,7 @@ mod queue_process;
 mod rules;
 mod server;
 mod sign_in;
+mod standing;
 mod sync;
 mod tokens;
 mod watches;

@@ -85,6 +85,10 @@ async fn the_examples_of_the_documentation_work_as_they_stand() {
     assert_eq!(tasks[0]["result"]["item"]["title"], "Zoë");
     practice.until_matched(&log, 1).await;
     practice.until_matched(&welcome, 1).await;
+    let lines = practice.until_done("log", 1).await;
+    assert_eq!(lines[0]["actor"], "rule", "{lines:?}");
+    assert_eq!(lines[0]["target"], "Hello");
+    assert_eq!(lines[0]["why"]["rule_id"], json!(log));
 
     let shown = practice
         .ann

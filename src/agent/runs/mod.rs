@@ -23,7 +23,7 @@ use super::tools::{self, Nature};
 use super::work::{Turn, Work};
 use super::{Citation, Part, prompt};
 use crate::effects::replies;
-use crate::llm::{self, Budget, Purpose};
+use crate::llm::{self, Purpose};
 use crate::providers::openai::{Message, ToolCall};
 use crate::state::App;
 use crate::tasks::{Context, Failure, Handler, OrFailure as _, Payload, Priority};
@@ -208,7 +208,7 @@ impl Going<'_> {
         let mut messages = vec![Message::System(prompt)];
         messages.extend(self.messages().cloned());
         let tools = tools::offered(&self.work);
-        self.afford(llm::estimate(&messages, &tools)).await?;
+        llm::afford(self.context, llm::estimate(&messages, &tools)).await?;
         let asked = llm::turn(app, messages, tools).await;
         let llm::Turn {
             text,
@@ -264,23 +264,6 @@ impl Going<'_> {
         }
         self.keep(turns);
         Ok(None)
-    }
-
-    /// Sleeps until the user's next day when this one's tokens are used up.
-    async fn afford(&self, tokens: i64) -> Result<(), Failure> {
-        let (app, now) = (&self.context.app, self.context.app.clock.now());
-        let mut tx = self.context.scope.begin(&app.pool).await.or_retry()?;
-        let budget = Budget::read(&mut tx, now).await.or_retry()?;
-        tx.commit().await.or_retry()?;
-        if budget.affords(tokens) {
-            return Ok(());
-        }
-        let until = budget.resets_at;
-        let shown = json!({"budget_resets_at": until});
-        self.context
-            .wait(&format!("budget:{until}"), Vec::new(), until, Some(shown))
-            .await?;
-        Ok(())
     }
 
     /// Says how it ended, once, and forgets what was waited for.

@@ -9,11 +9,12 @@ use uuid::Uuid;
 use super::answer::{Answered, result};
 use super::{End, Going};
 use crate::agent::tools::read::show_email;
-use crate::agent::tools::{WaitForReply, arguments, external, written};
+use crate::agent::tools::{WaitForReply, arguments, written};
 use crate::agent::work::Turn;
 use crate::book;
 use crate::effects::replies;
 use crate::identity::settings::{Day, WorkingHours};
+use crate::llm::external;
 use crate::providers::openai::ToolCall;
 use crate::tasks::{Failure, OrFailure as _, Woken};
 

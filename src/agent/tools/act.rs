@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{AskUser, ToolError, WaitForReply, arguments, id, instant, some, tool, visible, wrong};
+use super::{AskUser, ToolError, WaitForReply, arguments, id, instant, some, tool, wrong};
 use crate::agent::intent;
 use crate::agent::work::{Work, people};
 use crate::book::{self, Contact, Email};
@@ -17,6 +17,7 @@ use crate::db::UserScope;
 use crate::effects::{self, Action, Span};
 use crate::identity::settings;
 use crate::ingest;
+use crate::llm::visible;
 use crate::providers::openai::Tool;
 use crate::providers::{Error, Kind};
 use crate::state::App;

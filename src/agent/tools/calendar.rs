@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ToolError, id, instant, tool, visible, wrong};
+use super::{ToolError, id, instant, tool, wrong};
 use crate::agent::sources::Seen;
 use crate::agent::work::Work;
 use crate::book::{self, Kind};
@@ -14,6 +14,7 @@ use crate::db::UserScope;
 use crate::effects::Span;
 use crate::effects::calendar::busy;
 use crate::identity::settings::{Day, WorkingHours};
+use crate::llm::visible;
 use crate::providers::openai::Tool;
 use crate::state::App;
 

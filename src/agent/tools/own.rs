@@ -5,11 +5,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ToolError, instant, tool, visible, wrong};
+use super::{ToolError, instant, tool, wrong};
 use crate::activity;
 use crate::agent::Reminder;
 use crate::agent::work::Work;
 use crate::db::{Scoped, UserScope};
+use crate::llm::visible;
 use crate::providers::openai::Tool;
 use crate::rules;
 use crate::state::App;
@@ -97,7 +98,7 @@ pub(super) async fn propose_rule(
     tx: &mut Scoped,
     asked: ProposeRule,
 ) -> Result<Value, ToolError> {
-    match rules::propose(tx, &asked.text, app.clock.now()).await? {
+    match rules::propose(app, tx, &asked.text).await? {
         Ok(id) => Ok(json!({
             "rule_id": id, "text": asked.text, "enabled": false,
             "note": "It is switched off until the advisor switches it on.",

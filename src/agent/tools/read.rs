@@ -4,11 +4,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ToolError, arguments, id, tool, visible, wrong};
+use super::{ToolError, arguments, id, tool, wrong};
 use crate::agent::sources::{Seen, Sources};
 use crate::agent::work::Work;
 use crate::book::{self, Kind};
 use crate::db::UserScope;
+use crate::llm::visible;
 use crate::providers::openai::Tool;
 use crate::retrieval::{self, SearchRequest};
 use crate::state::App;

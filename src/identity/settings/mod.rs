@@ -39,6 +39,9 @@ pub struct Settings {
     /// Since when; names the pause.
     #[serde(skip)]
     pub paused_at: Option<DateTime<Utc>>,
+    /// When the day's tokens were last set; names that budget.
+    #[serde(skip)]
+    pub budget_set_at: Option<DateTime<Utc>>,
 }
 
 impl Default for Settings {
@@ -55,6 +58,7 @@ impl Default for Settings {
             daily_token_budget: 1_000_000,
             paused: false,
             paused_at: None,
+            budget_set_at: None,
         }
     }
 }
@@ -179,6 +183,12 @@ pub enum SendUpdates {
 /// "The pause that began then is over": what waits for it is woken by this.
 pub fn resumed(paused_at: DateTime<Utc>) -> String {
     format!("resumed:{}", paused_at.timestamp_micros())
+}
+
+/// "The budget that was set then is another now": what waits for tokens is woken by this.
+pub fn budget_changed(set_at: Option<DateTime<Utc>>) -> String {
+    let set_at = set_at.map_or(0, |at| at.timestamp_micros());
+    format!("budget_changed:{set_at}")
 }
 
 /// What of the mailbox is never imported. What is newly left out disappears from search and answers;

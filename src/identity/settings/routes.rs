@@ -9,7 +9,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    AutoRecipients, Leave, ScopeChanged, SendUpdates, Settings, WorkingHours, check, resumed, store,
+    AutoRecipients, Leave, ScopeChanged, SendUpdates, Settings, WorkingHours, budget_changed,
+    check, resumed, store,
 };
 use crate::activity::{self, Actor, Why};
 use crate::db::Scoped;
@@ -179,6 +180,11 @@ async fn put(
     if loosens(&before, &settings) && !may_approve {
         return Err(Problem::forbidden("this token can't let more be done")
             .detail("sign in, or use a token with the scope approve"));
+    }
+    if settings.daily_token_budget != before.daily_token_budget {
+        settings.budget_set_at = Some(now);
+        let changed = budget_changed(before.budget_set_at);
+        app.tasks.emit(&mut tx, &changed, &()).await?;
     }
     store::put(&mut tx, &settings).await?;
     if sets_zone {

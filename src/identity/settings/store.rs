@@ -21,6 +21,7 @@ struct Row {
     send_updates: SendUpdates,
     daily_token_budget: i64,
     paused_at: Option<DateTime<Utc>>,
+    budget_set_at: Option<DateTime<Utc>>,
 }
 
 /// The user's settings; the defaults where nothing was set.
@@ -34,7 +35,8 @@ pub async fn find(tx: &mut Scoped) -> Result<Settings, sqlx::Error> {
             autonomy_create_event as "autonomy_create_event: Leave",
             autonomy_write_crm as "autonomy_write_crm: Leave",
             auto_recipients as "auto_recipients: AutoRecipients", instructions,
-            send_updates as "send_updates: SendUpdates", daily_token_budget, paused_at
+            send_updates as "send_updates: SendUpdates", daily_token_budget, paused_at,
+            budget_set_at
         from user_settings
         where user_id = $1
         "#,
@@ -69,6 +71,7 @@ impl From<Row> for Settings {
             daily_token_budget: row.daily_token_budget,
             paused: row.paused_at.is_some(),
             paused_at: row.paused_at,
+            budget_set_at: row.budget_set_at,
         }
     }
 }
@@ -135,7 +138,7 @@ pub(super) async fn put(tx: &mut Scoped, settings: &Settings) -> Result<(), sqlx
         set labels = $2, never_senders = $3, never_domains = $4, own_addresses = $5,
             working_hours = $6, autonomy_send_email = $7, autonomy_create_event = $8,
             autonomy_write_crm = $9, auto_recipients = $10, instructions = $11, send_updates = $12,
-            daily_token_budget = $13, paused_at = $14
+            daily_token_budget = $13, paused_at = $14, budget_set_at = $15
         where user_id = $1
         ",
         user_id,
@@ -152,6 +155,7 @@ pub(super) async fn put(tx: &mut Scoped, settings: &Settings) -> Result<(), sqlx
         settings.send_updates as SendUpdates,
         settings.daily_token_budget,
         settings.paused_at,
+        settings.budget_set_at,
     )
     .execute(&mut **tx)
     .await
