@@ -21,7 +21,7 @@ impl Practice {
         turns.into_iter().for_each(|turn| model.script(turn));
     }
 
-    async fn chat(&self, message: &str, conversation: Option<&Value>) -> Value {
+    pub async fn chat(&self, message: &str, conversation: Option<&Value>) -> Value {
         let body = json!({"message": message, "conversation_id": conversation});
         let mut ann = self.in_person().await;
         let reply = ann.post("/api/chat/message", &body).await;

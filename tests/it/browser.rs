@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::header::{COOKIE, LOCATION, ORIGIN, SET_COOKIE};
+use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, SET_COOKIE};
 use reqwest::{Client, Method};
 use serde_json::Value;
 use url::Url;
 
-use crate::client::Reply;
+use crate::client::{File, Reply, form, form_type};
 use crate::world::World;
 
 pub struct Browser {
@@ -108,6 +108,17 @@ impl Browser {
 
     pub async fn get(&mut self, path: &str) -> Reply {
         self.send(Method::GET, path).await
+    }
+
+    /// Drops files in; needs a token.
+    pub async fn upload(&self, files: &[File]) -> Reply {
+        let request = self
+            .http
+            .post(format!("{}/api/ingest/documents", self.base))
+            .bearer_auth(&self.bearer)
+            .header(CONTENT_TYPE, form_type())
+            .body(form(files));
+        Reply::read(request.send().await.unwrap()).await
     }
 
     /// Begins a sign-in; where the provider is asked.

@@ -22,6 +22,7 @@ mod embedding;
 mod files;
 mod fresh;
 mod import;
+mod injection;
 mod isolation;
 mod model;
 mod operations;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::script::{Oddity, Turn, Usage};
 use super::{
-    State as Inner, answered, authorized, error, invalid, parsed, refusal, stream, tokens,
+    State as Inner, answered, authorized, error, invalid, obedient, parsed, refusal, stream, tokens,
 };
 use crate::simulator::World;
 
@@ -141,6 +141,7 @@ fn reply(state: &mut Inner, request: &Value, prompt: usize, created: i64) -> Rep
     let fits = |turn: &Turn| turn.when.as_ref().is_none_or(|when| last.contains(when));
     let turn = match state.turns.iter().position(fits) {
         Some(place) => state.turns.remove(place),
+        None if state.switches.obeys => obedient::turn(messages, state.made),
         None => unscripted(messages),
     };
     state.made += 1;

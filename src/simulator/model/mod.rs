@@ -8,6 +8,7 @@
 mod chat;
 mod controls;
 mod embeddings;
+mod obedient;
 mod script;
 mod stream;
 mod switches;

@@ -12,4 +12,7 @@ pub struct Switches {
     pub embedding_filter: Option<String>,
     /// How long vectors are when nobody asks for a length; 1536 otherwise.
     pub embedding_dimensions: Option<usize>,
+    /// Without a script, it does whatever stands in what tools returned, whoever wrote that: each
+    /// `((call NAME {…}))` once.
+    pub obeys: bool,
 }
