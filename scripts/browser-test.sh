@@ -12,7 +12,9 @@ cargo build --locked --quiet
 folder="$(mktemp -d)"
 chmod 755 "$folder"
 server=
-trap '[ -z "$server" ] || kill $server || true; wait; rm -rf "$folder"' EXIT
+simulator=
+trap 'kill $server $simulator 2>/dev/null || true; wait; rm -rf "$folder"' EXIT
+program="${CARGO_TARGET_DIR:-target}/debug/paraplanner"
 
 # story <script of package.json> [<command of the program>]
 story() {
@@ -20,7 +22,7 @@ story() {
     mkdir "$own"
     chmod 755 "$own"
     DATABASE_URL='' PORT=0 DEMO_MODE=true DATA_DIR="$own/data" \
-        "${CARGO_TARGET_DIR:-target}/debug/paraplanner" "${@:2}" >"$own/out" 2>"$own/log" &
+        "$program" "${@:2}" >"$own/out" 2>"$own/log" &
     server=$!
     until [ -s "$own/out" ]; do
         kill -0 $server || { cat "$own/log" >&2; exit 1; }
@@ -33,5 +35,24 @@ story() {
     server=
 }
 
+# Beside the simulated providers and their model, which the stories tell what to do.
+with_providers() {
+    PORT=0 "$program" simulator >"$folder/providers" 2>"$folder/providers.log" &
+    simulator=$!
+    until grep -q HUBSPOT_API_URL "$folder/providers"; do
+        kill -0 $simulator || { cat "$folder/providers.log" >&2; exit 1; }
+        sleep 0.1
+    done
+    sleep 0.2
+    set -a
+    # shellcheck disable=SC1090
+    . <(grep -E '^[A-Z_]+=' "$folder/providers")
+    SIMULATOR="$GMAIL_API_URL" OPENAI_BASE_URL="$GMAIL_API_URL/v1" OPENAI_API_KEY=any
+    OPENAI_CHAT_MODEL=simulated-chat DEMO_CONTROLS=true
+    set +a
+}
+
 story page
 story demo demo
+with_providers
+story rooms

@@ -15,6 +15,8 @@ use crate::html;
 use crate::http::{CurrentUser, Cursor, Json, Page, PageQuery, Path, Problem, ProblemBody, Query};
 use crate::state::App;
 
+const LONGEST_NAME: usize = 200;
+
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(get_email))
@@ -86,16 +88,40 @@ async fn get_email(
     Ok(Json(body))
 }
 
+/// Whom to look for.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Named {
+    /// Of a name, an address or a phone number; slips of the pen are forgiven. The nearest come first then, on
+    /// one page.
+    #[param(max_length = 200)]
+    q: Option<String>,
+}
+
 /// The user's contacts, the latest imported first.
-#[utoipa::path(get, path = "/api/contacts", tag = "sources", params(PageQuery), responses(
+#[utoipa::path(get, path = "/api/contacts", tag = "sources", params(PageQuery, Named), responses(
     (status = 200, body = Page<Contact>), (status = 401, body = ProblemBody), (status = 422, body = ProblemBody)))]
 async fn list_contacts(
     State(app): State<App>,
     CurrentUser(scope): CurrentUser,
     Query(page): Query<PageQuery>,
+    Query(asked): Query<Named>,
 ) -> Result<Json<Page<Contact>>, Problem> {
     let (limit, cursor) = page.parse()?;
     let mut tx = scope.begin(&app.pool).await?;
+    let named = asked.q.as_deref().unwrap_or_default();
+    if named.chars().count() > LONGEST_NAME || named.contains('\0') {
+        let words = format!("at most {LONGEST_NAME} characters, without NUL");
+        return Err(Problem::invalid("q", words));
+    }
+    let words: Vec<&str> = named.split_whitespace().collect();
+    if !words.is_empty() {
+        let items = store::find_contacts(&mut tx, &words.join(" "), limit).await?;
+        return Ok(Json(Page {
+            items,
+            next_cursor: None,
+        }));
+    }
     let rows = store::list_contacts(&mut tx, limit, cursor).await?;
     Ok(Json(Page::of(rows, limit, |contact: &Contact| Cursor {
         at: contact.imported_at,

@@ -270,7 +270,8 @@ test("an answer that is taking its time can be stopped", async () => {
 test("a quote is found whatever the white space, and only letter for letter", async () => {
   await visit(DESKTOP, async (page) => {
     const found = await page.evaluate(async () => {
-      const { findQuote } = await import("/source.js");
+      const { src } = document.querySelector("script[type=module]");
+      const { findQuote } = await import(new URL("source.js", src));
       const text = "Dear all,\r\n\r\n  we sell\u00a0the \t boat 🛶\nin May.";
       return ["we sell the boat 🛶 in May.", " sell\nthe", "We sell", "", "all, we"].map((quote) => {
         const place = findQuote(text, quote);

@@ -17,6 +17,8 @@ export class Problem extends Error {
     super(words.map((part) => part.replace(/[.\s]+$/, "")).join(". ") + ".");
     this.name = "Problem";
     this.status = status;
+    /** What is wrong with which field of what was sent. */
+    this.fields = body.errors ?? [];
     this.requestId = body.request_id ?? null;
   }
 }

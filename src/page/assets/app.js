@@ -1,16 +1,20 @@
 // Paraplanner's page: who is there, which view is shown, and the wires between the parts.
 //
-// The address' fragment says what is open: `#/`, `#/conversations/<id>`, `#/sources/<kind>/<id>`.
-// The parts (conversation, imports, source panel, search) don't know one another; they meet here.
+// The address' fragment says what is open: `#/`, `#/conversations/<id>`, `#/sources/<kind>/<id>`, or one of
+// the rooms, `#/rules/<id>?…`. The parts (conversation, imports, source panel, search, rooms) don't know one
+// another; they meet here.
 
 import { call, get, post, whenSignedOut } from "./api.js";
 import { Connections, connectUrl } from "./connections.js";
-import { announce, count, day, fromTemplate, h, icon, iconButton } from "./dom.js";
-import { hush, listen } from "./events.js";
 import { Conversation } from "./conversation.js";
+import { confirm, prompt } from "./dialog.js";
+import { announce, count, day, fromTemplate, h, icon, iconButton } from "./dom.js";
+import { hush, listen, whenChanged } from "./events.js";
 import { ACCEPTED, acceptDrops, Imports } from "./imports.js";
+import { Rooms } from "./rooms.js";
 import { search } from "./search.js";
 import { SourcePanel } from "./source.js";
+import { due } from "./today.js";
 
 const EXAMPLES = [
   "Who wants to retire earlier than planned?",
@@ -113,6 +117,30 @@ async function showWorkspace(me, options, message = "") {
     confirm,
     say: (words) => say(words),
   });
+  let decisions = { number: 0 };
+  const rooms = new Rooms(parts.rooms, parts.room, {
+    me,
+    cite: (citation, button) => panel.open(citation, button),
+    paused: (is) => (parts.banner.hidden = !is),
+    signedOut: (words) => {
+      leave?.();
+      Imports.forgetAll();
+      history.replaceState(null, "", "#/");
+      showDoor(words);
+    },
+    connections: (signal) => {
+      const host = h("div", { class: "connections" });
+      const list = new Connections(host, options, { look: async () => list.show((await get("/api/ingest/status")).items), confirm, say: (words) => announce(words) });
+      get("/api/ingest/status").then(({ items }) => list.show(items)).catch(() => {});
+      get("/api/auth/me").then(({ connections: all }) => list.follow(all, signal)).catch(() => {});
+      return host;
+    },
+  });
+  const look = async () => {
+    decisions = await due().catch(() => decisions);
+    rooms.due(decisions);
+    drawWelcome();
+  };
   const imports = new Imports(parts.imports, (status, sources) => {
     connections.show(sources);
     const first = documents === undefined;
@@ -150,7 +178,11 @@ async function showWorkspace(me, options, message = "") {
       ),
       h("h2", {}, "Then ask"),
     ];
-    const ready = [h("h1", {}, "What would you like to know?"), h("p", { class: "quiet" }, "Every number in an answer opens the passage that it rests on.")];
+    const ready = [
+      h("h1", {}, "What would you like to know?"),
+      h("p", { class: "quiet" }, "Every number in an answer opens the passage that it rests on."),
+      decisions.number > 0 ? h("p", { class: "note" }, `${decisions.said} for you. `, h("a", { href: "#/approvals" }, "Decide")) : null,
+    ].filter(Boolean);
     const examples = EXAMPLES.map((question) => h("li", {}, h("button", { type: "button", class: "example", onclick: () => send(question) }, question)));
     parts.welcome.replaceChildren(...(filled ? ready : first), h("ul", { class: "examples" }, examples));
   }
@@ -273,15 +305,33 @@ async function showWorkspace(me, options, message = "") {
 
   /** Shows what the fragment names. */
   async function route() {
-    const [, what, first, second] = location.hash.split("/");
+    const [path, query = ""] = location.hash.split("?");
+    const [, what = "", first, second] = location.hash.split("/");
+    const room = what.split("?")[0];
     say("");
     if (parts.side.matches(":popover-open")) parts.side.hidePopover();
+    const inRoom = Rooms.has(room);
+    parts.workspace.dataset.room = inRoom ? room : "ask";
+    parts.ask.hidden = inRoom;
+    parts.roomScroller.hidden = !inRoom;
+    if (inRoom) {
+      panel.close();
+      return rooms.open(room, path.split("/").slice(2).map(decodeURIComponent), new URLSearchParams(query));
+    }
+    rooms.at("");
+    if (room === "" && query) {
+      parts.question.value = new URLSearchParams(query).get("ask") ?? "";
+      history.replaceState(null, "", "#/");
+      fit();
+      parts.question.focus();
+    }
     if (what === "sources" && first && second) {
       drawWelcome();
       const [id, query] = second.split("?");
       return panel.open({ kind: first, source_id: decodeURIComponent(id), quote: new URLSearchParams(query).get("quote") });
     }
     setMode("ask");
+    document.title = "Paraplanner";
     if (what === "conversations" && first) {
       if (first === conversation.id) return undefined;
       panel.close();
@@ -304,6 +354,7 @@ async function showWorkspace(me, options, message = "") {
 
   leave = () => {
     leaving.abort();
+    rooms.leave();
     conversation.stop();
     hush();
     leave = null;
@@ -358,49 +409,14 @@ async function showWorkspace(me, options, message = "") {
   page.replaceChildren(fragment);
   drawMode();
   listen();
+  const pause = async () => (parts.banner.hidden = !(await get("/api/settings")).paused);
+  whenChanged(["approval"], look, leaving.signal);
+  whenChanged(["activity"], () => pause().catch(() => {}), leaving.signal);
+  whenChanged(["task", "approval"], () => conversation.refresh().catch(() => {}), leaving.signal);
   connections.follow(me.connections, leaving.signal);
-  await Promise.all([refreshList(), route(), imports.status().catch(statusUnknown)]);
+  await Promise.all([refreshList(), route(), imports.status().catch(statusUnknown), look(), pause().catch(() => {})]);
   if (message) say(message);
   imports.resume().catch((problem) => say(problem.message));
-}
-
-/** Asks for a line of text; null when it was called off. */
-const prompt = (title, label, value, verb) => {
-  const input = h("input", { type: "text", value, maxlength: "200", required: true, "aria-label": label });
-  return dialog(title, input, verb, () => input.value.trim());
-};
-
-const confirm = (title, words, verb) => dialog(title, h("p", {}, words), verb, () => true);
-
-function dialog(title, content, verb, result) {
-  const form = h(
-    "form",
-    { method: "dialog" },
-    h("h2", { id: "dialog-title" }, title),
-    content,
-    h(
-      "div",
-      { class: "dialog-buttons" },
-      h("button", { type: "submit", value: "", formnovalidate: true, class: "button second" }, "Cancel"),
-      h("button", { type: "submit", value: "yes", class: "button" }, verb),
-    ),
-  );
-  const node = h("dialog", { class: "small-dialog", "aria-labelledby": "dialog-title" }, form);
-  // Enter in the text field presses the first submit button, which is the one that calls it off.
-  form.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && event.target.tagName === "INPUT") {
-      event.preventDefault();
-      if (form.reportValidity()) node.close("yes");
-    }
-  });
-  document.body.append(node);
-  node.showModal();
-  return new Promise((resolve) => {
-    node.addEventListener("close", () => {
-      node.remove();
-      resolve(node.returnValue === "yes" ? result() : null);
-    });
-  });
 }
 
 await start();

@@ -4,6 +4,7 @@
 // `Answer`. Leaving a conversation stops its stream, and the server keeps what was said so far.
 
 import { get, Problem, request } from "./api.js";
+import { ApprovalCard } from "./card.js";
 import { announce, h, icon } from "./dom.js";
 import { render } from "./markdown.js";
 import { describe, kindName } from "./source.js";
@@ -17,6 +18,9 @@ export class Conversation {
   #scroller;
   #hooks;
   #stop = null;
+  /** Of the server's messages, as many as are drawn. */
+  #drawn = 0;
+  #views = new Set();
 
   /** `hooks`: `cite(citation, button)`, `began(id)`, `ended()`, `running(is)`, `mode(mode)`. */
   constructor(log, scroller, hooks) {
@@ -37,6 +41,8 @@ export class Conversation {
     this.stop();
     this.id = null;
     this.#log.replaceChildren();
+    this.#drawn = 0;
+    this.#views.clear();
     this.#hooks.mode(null);
   }
 
@@ -50,8 +56,29 @@ export class Conversation {
     this.id = id;
     const stored = await get(`/api/conversations/${encodeURIComponent(id)}`);
     if (this.id !== id) return stored;
+    this.#append(stored.messages);
+    this.#toEnd();
+    return stored;
+  }
+
+  /** Adds what was said meanwhile: the assistant speaks days later, too. What was decided is shown as it is. */
+  async refresh() {
+    const { id } = this;
+    if (!id || this.running) return;
+    for (const view of this.#views) view.look();
+    const stored = await get(`/api/conversations/${encodeURIComponent(id)}`);
+    if (this.id !== id || this.running) return;
+    const fresh = stored.messages.slice(this.#drawn);
+    if (fresh.length === 0) return;
+    const follow = this.#atEnd();
+    this.#append(fresh);
+    announce("The assistant has said something.");
+    if (follow) this.#toEnd();
+  }
+
+  #append(messages) {
     let question = "";
-    for (const message of stored.messages) {
+    for (const message of messages) {
       if (message.role === "user") {
         question = message.text;
         this.#log.append(asked(question));
@@ -63,8 +90,7 @@ export class Conversation {
         this.#hooks.mode(message.mode ?? null);
       }
     }
-    this.#toEnd();
-    return stored;
+    this.#drawn += messages.length;
   }
 
   /** Asks and draws the answer while it arrives. */
@@ -96,8 +122,16 @@ export class Conversation {
     draw.now();
     if (this.#stop !== stop) return;
     this.#stop = null;
+    await this.#count();
     this.#hooks.running(false);
     this.#hooks.ended();
+  }
+
+  /** What the server keeps of what was drawn just now. */
+  async #count() {
+    const { id } = this;
+    const stored = id ? await get(`/api/conversations/${encodeURIComponent(id)}`).catch(() => null) : null;
+    if (stored && this.id === id) this.#drawn = stored.messages.length;
   }
 
   async #receive(question, answer, signal, draw) {
@@ -123,7 +157,9 @@ export class Conversation {
   }
 
   #view(question) {
-    return new AnswerView((citation, button) => this.#hooks.cite(citation, button), () => this.ask(question));
+    const view = new AnswerView((citation, button) => this.#hooks.cite(citation, button), () => this.ask(question));
+    this.#views.add(view);
+    return view;
   }
 
   #atEnd() {
@@ -144,6 +180,8 @@ const asked = (question) => h("article", { class: "asked", "aria-label": "You as
 class AnswerView {
   #steps = h("div", { class: "steps" });
   #texts = h("div", { class: "prose", "aria-live": "polite" });
+  #approvals = h("div", { class: "cards" });
+  #cards = new Map();
   #sources = h("div", { class: "sources" });
   #notes = h("div", { class: "notes" });
   #actions = h("div", { class: "actions" });
@@ -154,7 +192,7 @@ class AnswerView {
   constructor(cite, again) {
     this.#cite = cite;
     this.#again = again;
-    this.node = h("article", { class: "answer", "aria-label": "Answer" }, this.#steps, this.#texts, this.#sources, this.#notes, this.#actions);
+    this.node = h("article", { class: "answer", "aria-label": "Answer" }, this.#steps, this.#texts, this.#approvals, this.#sources, this.#notes, this.#actions);
   }
 
   draw(answer) {
@@ -163,6 +201,7 @@ class AnswerView {
     this.#texts.setAttribute("aria-busy", String(running));
     this.#drawSteps(running);
     this.#drawTexts(running);
+    this.#drawApprovals();
     if (running) return;
     this.#drawSources();
     this.#drawNotes();
@@ -197,6 +236,28 @@ class AnswerView {
       const block = this.#texts.children[position] ?? this.#texts.appendChild(h("div"));
       // A citation that is still being written would flicker as an open bracket.
       render(block, running ? text.replace(/\[\d*$/, "") : text, cite);
+    }
+  }
+
+  #drawApprovals() {
+    for (const [id, approval] of this.#answer.approvals) {
+      if (this.#cards.has(id)) continue;
+      this.#cards.set(id, null);
+      if (approval) this.#addCard(approval);
+      else get(`/api/approvals/${id}`).then((found) => this.#addCard(found)).catch(() => {});
+    }
+  }
+
+  #addCard(approval) {
+    const card = new ApprovalCard(approval, { cite: this.#cite });
+    this.#cards.set(approval.id, card);
+    this.#approvals.append(card.node);
+  }
+
+  /** Looks how things stand with what waits here. */
+  async look() {
+    for (const card of this.#cards.values()) {
+      if (card?.pending || card?.node.dataset.state === "approved") card.show(await get(`/api/approvals/${card.id}`));
     }
   }
 

@@ -13,7 +13,7 @@ export function h(tag, props = {}, ...children) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return node;
 }
 
@@ -32,7 +32,16 @@ const ICONS = {
   contact: "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM4 21c0-4 3.5-6 8-6s8 2 8 6",
   event: "M4 6h16v14H4zM4 10h16M8 3v5M16 3v5",
   document: "M6 3h8l4 4v14H6zM14 3v4h4M9 12h6M9 16h6",
+  note: "M5 4h14v11l-5 5H5zM14 20v-5h5M8 9h8M8 13h4",
+  deal: "M4 12l8-8h8v8l-8 8zM15.5 8.5h.01",
   down: "M12 5v14M6 13l6 6 6-6",
+  ask: "M4 5h16v11H9l-5 4zM8 9.5h8M8 12.5h5",
+  today: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM12 7v5l3.5 2",
+  approvals: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM8 12.2l2.8 2.8L16 9.5",
+  rules: "M4 7h9M17 7h3M4 17h3M11 17h9M13 5v4h4V5zM7 15v4h4v-4z",
+  activity: "M3 12h4l3-8 4 16 3-8h4",
+  settings: "M12 15.2a3.2 3.2 0 1 0 0-6.4 3.2 3.2 0 0 0 0 6.4zM12 2.8v3M12 18.2v3M21.2 12h-3M5.8 12h-3M18.5 5.5l-2.1 2.1M7.6 16.4l-2.1 2.1M18.5 18.5l-2.1-2.1M7.6 7.6 5.5 5.5",
+  warning: "M12 4 2.8 20h18.4zM12 10v4.5M12 17.2v.3",
 };
 
 /** A line drawing that assistive technology doesn't see: the control around it has the words. */

@@ -34,6 +34,8 @@ export class Answer {
   parts = [];
   /** By the number that stands for it in the text. */
   citations = new Map();
+  /** What waits for the user's word, by id; null until it is looked up. */
+  approvals = new Map();
   warnings = [];
   mode = null;
   conversationId = null;
@@ -44,7 +46,8 @@ export class Answer {
   static fromStored(message) {
     const answer = new Answer();
     for (const { name, input, output, ok } of message.tool_calls ?? []) {
-      answer.parts.push({ kind: "look-up", name, input, output, state: ok === false ? "failed" : "done" });
+      if (output?.approval_id) answer.approvals.set(output.approval_id, null);
+      else if (name !== "assistant_run") answer.parts.push({ kind: "look-up", name, input, output, state: ok === false ? "failed" : "done" });
     }
     answer.parts.push({ kind: "text", id: message.id, text: message.text ?? "" });
     for (const citation of message.citations ?? []) answer.citations.set(citation.index, citation);
@@ -86,6 +89,9 @@ export class Answer {
         break;
       case "tool-output-error":
         this.#endLookUp(part.toolCallId, { state: "failed" });
+        break;
+      case "data-approval":
+        this.approvals.set(part.data.id, part.data);
         break;
       case "data-citation":
         this.citations.set(part.data.index, part.data);

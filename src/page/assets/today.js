@@ -1,0 +1,105 @@
+// Today: what waits for a decision, whom the assistant waits for, what comes next, what was done.
+
+import { get } from "./api.js";
+import { count, day, h } from "./dom.js";
+import { whenChanged } from "./events.js";
+import { actionIcon, actionWords, empty, failed, inZone, roomHead, sentence, when } from "./words.js";
+
+const MEETINGS = 6;
+const DONE = 12;
+
+export const today = {
+  title: "Today",
+  async show(main, { signal, me, cite }) {
+    const parts = {
+      decide: section("Waits for you"),
+      meet: section("Next meetings"),
+      wait: section("The assistant waits for"),
+      tasks: section("Open tasks"),
+      done: section("Done lately"),
+    };
+    const name = (me.name || "").split(" ")[0];
+    main.append(roomHead(name ? `Hello, ${name}` : "Today", new Intl.DateTimeFormat("en-GB", { dateStyle: "full" }).format(new Date())), h("div", { class: "today" }, Object.values(parts).map(({ node }) => node)));
+
+    const fill = async ({ body }, load) => {
+      try {
+        body.replaceChildren(...[await load()].flat());
+      } catch (problem) {
+        if (problem.name !== "AbortError") body.replaceChildren(failed(problem.message));
+      }
+    };
+    const look = () =>
+      Promise.all([
+        fill(parts.decide, async () => {
+          const { items } = await get("/api/approvals?state=pending&limit=50", { signal });
+          if (items.length === 0) return empty("Nothing waits for you.");
+          const rows = items.slice(0, 5).map(({ id, action, preview, risk, created_at: at }) => [
+            actionIcon(action),
+            h("a", { href: `#/approvals/${id}` }, preview.summary),
+            risk.length > 0 ? h("span", { class: "pill", "data-kind": "waits" }, "Look first") : null,
+            when(at),
+          ]);
+          return [rowsOf(rows), h("p", {}, h("a", { class: "button", href: "#/approvals" }, items.length === 1 ? "Decide" : `Decide ${items.length}`))];
+        }),
+        fill(parts.wait, async () => {
+          const { items } = await get("/api/tasks?state=waiting&limit=50", { signal });
+          const waits = items.filter(({ waiting_on: on }) => on?.addresses || on?.budget_resets_at || on?.paused);
+          if (waits.length === 0) return empty("Nobody.", h("p", { class: "quiet" }, "Ask it to arrange an appointment, and it waits for the answer for days if need be."));
+          return rowsOf(
+            waits.map(({ waiting_on: on, caused_by: by }) => [
+              by?.kind === "conversation" ? h("a", { href: `#/conversations/${by.id}` }, whom(on)) : h("span", {}, whom(on)),
+              on.nudge_at ? h("span", { class: "quiet" }, "reminds them ", when(on.nudge_at)) : null,
+            ]),
+          );
+        }),
+        fill(parts.tasks, async () => {
+          const kinds = ["follow_up", "generic", "welcome_email", "meeting_brief", "reminder"];
+          const lists = await Promise.all(kinds.map((kind) => get(`/api/tasks?type=${kind}&limit=10`, { signal })));
+          const open = lists.flatMap(({ items }) => items).filter(({ state }) => ["pending", "waiting", "failed"].includes(state));
+          if (open.length === 0) return empty("None.");
+          return rowsOf(open.slice(0, 8).map(({ type, state, run_at: at, result, last_error: error }) => [h("span", {}, result?.draft?.parameters?.title || sentence(type)), state === "failed" ? h("span", { class: "pill", "data-kind": "off" }, error ? `Failed: ${error}` : "Failed") : h("span", { class: "quiet" }, "due ", when(at))]));
+        }),
+        fill(parts.meet, async () => {
+          const { items } = await get(`/api/calendar?after=${encodeURIComponent(new Date().toISOString())}&limit=${MEETINGS}`, { signal });
+          if (items.length === 0) return empty("No meetings ahead.");
+          return rowsOf(
+            items.map((event) => {
+              const open = h("button", { type: "button", class: "link" }, event.title || "Without a title");
+              open.addEventListener("click", () => cite({ kind: "event", source_id: event.id, title: event.title }, open));
+              const ask = h("a", { class: "quiet-button", href: `#/?ask=${encodeURIComponent(`What should I know before “${event.title}”?`)}` }, "Brief me");
+              return [open, h("span", { class: "quiet" }, event.all_day ? day(`${event.start_date}T00:00:00`) : inZone(event.start)), ask];
+            }),
+          );
+        }),
+        fill(parts.done, async () => {
+          const { items } = await get(`/api/activity?limit=${DONE}`, { signal });
+          if (items.length === 0) return empty("Nothing yet.", h("p", { class: "quiet" }, "Everything that is done in your name is written down here, refusals too."));
+          return [
+            rowsOf(items.map(({ action, target, at, result }) => [actionIcon(action), h("span", {}, `${actionWords(action)}${target ? `: ${target}` : ""}`), ["rejected", "failed", "stale", "expired"].includes(result?.state) ? h("span", { class: "pill", "data-kind": "off" }, sentence(result.state)) : null, when(at)])),
+            h("p", {}, h("a", { href: "#/activity" }, "All of it")),
+          ];
+        }),
+      ]);
+    await look();
+    whenChanged(["approval", "task", "activity", "ingest"], look, signal);
+  },
+};
+
+function section(title) {
+  const body = h("div", {});
+  return { body, node: h("section", { class: "panel", "aria-label": title }, h("h2", {}, title), body) };
+}
+
+const rowsOf = (rows) => h("ul", { class: "rows tight" }, rows.map((cells) => h("li", { class: "row" }, cells)));
+
+function whom(on) {
+  if (on.addresses) return `An answer from ${on.addresses.join(", ")}${on.round > 1 ? ` (round ${on.round})` : ""}`;
+  if (on.budget_resets_at) return "Tomorrow's tokens";
+  return "The pause to end";
+}
+
+/** How many decisions are due, for the page's head. */
+export async function due() {
+  const { items, next_cursor: more } = await get("/api/approvals?state=pending&limit=50");
+  return { number: items.length, words: more ? "50+" : String(items.length), said: count(items.length, "decision waits", "decisions wait") };
+}
