@@ -34,7 +34,7 @@ use crate::state::{App, Memory};
 use crate::tasks::{Keep, Queue, Registry, Tasks, TidyTasks, Worker, WorkerSettings};
 use crate::telemetry::Metrics;
 use crate::{
-    activity, agent, book, chat, demo_clock, effects, events, identity, ingest, live, llm,
+    account, activity, agent, book, chat, demo_clock, effects, events, identity, ingest, live, llm,
     operations, page, retrieval, rules, tasks, webhooks,
 };
 
@@ -71,6 +71,7 @@ fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(ingest::routes::router())
         .merge(llm::routes::router())
         .merge(rules::routes::router())
+        .merge(account::routes::router())
         .merge(chat::routes::router())
         .merge(demo_clock::router())
         .layer(from_fn_with_state(REPLY_TIMEOUT, middleware::timeout));

@@ -43,6 +43,8 @@ pub mod agent;
 
 pub mod chat;
 
+pub mod account;
+
 pub mod operations;
 pub mod page;
 

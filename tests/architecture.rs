@@ -34,6 +34,7 @@ const SLICES: &[&str] = &[
     "rules",
     "agent",
     "chat",
+    "account",
     "operations",
     "page",
 ];

@@ -73,7 +73,7 @@ pub(super) fn is_read(method: &Method) -> bool {
 }
 
 /// The user in person: signed in by a session, not by a token, which must not make itself mightier.
-pub(super) struct InPerson(pub UserScope);
+pub struct InPerson(pub UserScope);
 
 impl<S: Send + Sync> FromRequestParts<S> for InPerson {
     type Rejection = Problem;

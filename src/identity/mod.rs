@@ -21,8 +21,8 @@ use crate::clock::Clock;
 use crate::db::UserScope;
 use crate::ids;
 
-pub use access::MayApprove;
-pub use session::{authenticate, refuse_foreign};
+pub use access::{InPerson, MayApprove};
+pub use session::{authenticate, no_session, refuse_foreign};
 
 /// The address under which `demo`, `import` and sign-in on one's own machine meet.
 pub const DEMO_ADVISOR: &str = "alex@morgan-advisory.example";

@@ -66,9 +66,14 @@ pub(super) async fn close(app: &App, headers: &HeaderMap) -> Result<String, sqlx
     for id in ids_of(headers, app.is_https()) {
         store::close_session(&app.pool, &hash(&id), app.clock.now(), IDLE).await?;
     }
+    Ok(no_session(app))
+}
+
+/// Removes the browser's cookie, as a value of `Set-Cookie`.
+pub fn no_session(app: &App) -> String {
     let mut cookie = cookie(app, String::new());
     cookie.set_max_age(cookie::time::Duration::ZERO);
-    Ok(cookie.to_string())
+    cookie.to_string()
 }
 
 /// Puts the `UserScope` of the session or API token into the request; without a live one the request

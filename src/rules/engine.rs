@@ -42,6 +42,13 @@ pub(super) struct Read(Mutex<HashMap<String, Arc<Rule>>>);
 const MOST_READ: usize = 20_000;
 
 impl Read {
+    pub fn forget(&self) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
     /// None for a text that a later version can no longer read.
     fn rule(&self, id: Uuid, text: &str) -> Option<Arc<Rule>> {
         let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);

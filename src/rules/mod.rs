@@ -27,4 +27,10 @@ pub use act::{
     ProcessEmail, SendEmail, WelcomeEmail,
 };
 pub use judge::Judge;
+
+/// Forgets the texts of rules that this process has in mind.
+pub fn forget_read(app: &crate::state::App) {
+    app.memory.of::<engine::Read>().forget();
+}
+
 pub use proposing::{propose, texts};

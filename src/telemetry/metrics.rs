@@ -21,6 +21,7 @@ pub struct Metrics {
     search_duration: Histogram,
     citations: IntCounterVec,
     leaks: IntCounter,
+    accounts: IntCounterVec,
     tasks_finished: IntCounterVec,
     task_duration: HistogramVec,
     tasks_running: IntGauge,
@@ -143,6 +144,11 @@ impl Metrics {
                 "paraplanner_assistant_leaks_total",
                 "Runs that were stopped because the model repeated its instructions",
             ),
+            accounts: counters(
+                "paraplanner_accounts_total",
+                "Exports and deletions of accounts that were seen through",
+                &["what"],
+            ),
             citations: counters(
                 "paraplanner_citations_total",
                 "Citations by whether their quote was found in the source",
@@ -253,6 +259,11 @@ impl Metrics {
     /// The model was made to repeat its instructions.
     pub fn leak(&self) {
         self.leaks.inc();
+    }
+
+    /// `export` or `deletion`.
+    pub fn account(&self, what: &'static str) {
+        self.accounts.with_label_values(&[what]).inc();
     }
 
     pub fn citations(&self, kept: u64, dropped: u64) {

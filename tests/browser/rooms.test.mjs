@@ -162,6 +162,10 @@ test("settings are kept, a token is shown once, and everything can be stopped", 
     assert.equal(await page.getByLabel("The new token").count(), 0);
     assert.equal(await page.getByLabel("Time zone").inputValue(), "Europe/Berlin");
 
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Export everything" }).click()]);
+    assert.match(download.suggestedFilename(), /^paraplanner-.*\.zip$/);
+    assert.ok(await download.path(), "it came to its end");
+
     await page.getByRole("button", { name: "Stop everything" }).click();
     await page.getByText("Everything is stopped: nothing goes out.").waitFor();
     await page.getByRole("link", { name: "Today" }).click();
@@ -172,6 +176,26 @@ test("settings are kept, a token is shown once, and everything can be stopped", 
     await page.getByRole("button", { name: "Go on" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Go on" }).click();
     await page.getByText("Everything is stopped: nothing goes out.").waitFor({ state: "hidden" });
+  });
+});
+
+test("whoever leaves leaves nothing, and not by one click", async () => {
+  await visit(DESKTOP, async (page) => {
+    await tell("/sim/google/decisions", { do: "allow", email: "second@example.com" });
+    await page.getByRole("link", { name: "Sign in with Google" }).click();
+    await question(page).waitFor();
+    await page.getByRole("link", { name: "Settings" }).click();
+    const ask = async (typed) => {
+      await page.getByRole("button", { name: "Delete everything…" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Go on" }).click();
+      await page.getByRole("dialog").getByRole("textbox").fill(typed);
+      await page.getByRole("dialog").getByRole("button", { name: "Delete for ever" }).click();
+    };
+    await ask("somebody@example.com");
+    await page.getByText("That isn't your address, so nothing was deleted.").waitFor();
+    await ask("second@example.com");
+    await page.getByText("Everything was deleted.").waitFor();
+    await accessible(page, "the door after a deletion");
   });
 });
 

@@ -7,6 +7,7 @@
     reason = "a test ends where something unforeseen happens, and stands outside of the program's one clock and client"
 )]
 
+mod account;
 mod agent;
 mod approvals;
 mod assistant;

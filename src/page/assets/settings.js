@@ -1,9 +1,9 @@
 // Settings: what may be done unasked, when, with what, by whom; and the big stop.
 
 import { call, get, post } from "./api.js";
-import { confirm, dialog } from "./dialog.js";
+import { confirm, dialog, prompt } from "./dialog.js";
 import { announce, count, day, h } from "./dom.js";
-import { whenChanged } from "./events.js";
+import { hush, listen, whenChanged } from "./events.js";
 import { button, empty, failed, roomHead, sentence, when } from "./words.js";
 
 const DAYS = { mon: "Mon", tue: "Tue", wed: "Wed", thu: "Thu", fri: "Fri", sat: "Sat", sun: "Sun" };
@@ -18,7 +18,7 @@ const SCOPES = { read: "read", write: "write", approve: "approve what goes out" 
 
 export const settings = {
   title: "Settings",
-  async show(main, { signal, me, say, connections, paused }) {
+  async show(main, { signal, me, say, connections, signedOut, paused }) {
     const host = h("div", { class: "settings" });
     main.append(roomHead("Settings", me.email), host);
     let now;
@@ -49,6 +49,7 @@ export const settings = {
       budget(),
       panel("Connections", connections(signal)),
       tokens(),
+      account(),
     );
 
     function stop() {
@@ -197,6 +198,31 @@ export const settings = {
       };
       look();
       return panel("Tokens for scripts and other assistants", list, fresh, h("p", {}, button("Make a token", make)));
+    }
+
+    function account() {
+      const remove = async () => {
+        const words = `Everything that is held on you here is deleted: mail, contacts, conversations, rules, the log. Nothing is deleted at Google or HubSpot. Export it first if you need it. Type ${me.email} to go on.`;
+        if (!(await confirm("Delete everything?", words, "Go on", { careful: true }))) return;
+        const typed = await prompt("Delete everything", `Type ${me.email}`, "", "Delete for ever", { autocomplete: "off", placeholder: me.email });
+        if (typed === null) return;
+        if (typed.toLowerCase() !== me.email.toLowerCase()) return say("That isn't your address, so nothing was deleted.");
+        // What is told from now on concerns nobody.
+        hush();
+        try {
+          await call("DELETE", "/api/account");
+          signedOut("Everything was deleted.");
+        } catch (problem) {
+          listen();
+          say(problem.message);
+        }
+        return undefined;
+      };
+      return panel(
+        "Your data",
+        h("p", {}, "A zip file of all that is held on you, in open formats."),
+        h("p", { class: "card-buttons" }, h("a", { class: "button second", href: "/api/account/export", download: true }, "Export everything"), h("button", { type: "button", class: "button danger", onclick: remove }, "Delete everything…")),
+      );
     }
 
     whenChanged(["activity"], async () => {
