@@ -34,8 +34,8 @@ use crate::state::{App, Memory};
 use crate::tasks::{Keep, Queue, Registry, Tasks, TidyTasks, Worker, WorkerSettings};
 use crate::telemetry::Metrics;
 use crate::{
-    account, activity, agent, book, chat, demo_clock, effects, events, identity, ingest, live, llm,
-    operations, page, retrieval, rules, tasks, webhooks,
+    account, activity, agent, book, chat, demo_clock, demo_letter, effects, events, identity,
+    ingest, live, llm, operations, page, retrieval, rules, tasks, webhooks,
 };
 
 /// Until a reply begins, uploads and whole answers apart.
@@ -72,6 +72,7 @@ fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(llm::routes::router())
         .merge(rules::routes::router())
         .merge(account::routes::router())
+        .merge(demo_letter::router())
         .merge(chat::routes::router())
         .merge(demo_clock::router())
         .layer(from_fn_with_state(REPLY_TIMEOUT, middleware::timeout));

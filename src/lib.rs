@@ -25,7 +25,9 @@ pub mod identity;
 pub mod llm;
 
 pub mod book;
+
 pub mod demo_clock;
+pub mod demo_letter;
 
 pub mod effects;
 

@@ -26,6 +26,7 @@ const SLICES: &[&str] = &[
     "demo_clock",
     "llm",
     "book",
+    "demo_letter",
     "effects",
     "events",
     "webhooks",

@@ -46,6 +46,8 @@ struct Me {
 struct Options {
     /// The demo advisor: `POST /api/auth/demo`.
     demo: bool,
+    /// Time can be moved and clients can be made to write, see `/api/demo`.
+    demo_controls: bool,
     /// Whoever sits at this machine: `POST /api/auth/local`.
     local: bool,
     /// Google: `GET /api/auth/google/start`.
@@ -62,6 +64,7 @@ async fn options(State(app): State<App>, user: Option<Extension<UserScope>>) -> 
     let demo = app.config.demo;
     Json(Options {
         demo: demo.mode,
+        demo_controls: demo.controls,
         local: demo.local_sign_in,
         google: app.google.is_some(),
         hubspot: app.hubspot.is_some(),

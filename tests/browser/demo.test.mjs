@@ -68,3 +68,46 @@ test("who says no is told so at the door", async () => {
     await accessible(page, "the door with a message");
   });
 });
+
+test("a newcomer rehearses a rule, switches it on, and decides what it wants", async () => {
+  await visit(DESKTOP, async (page) => {
+    await page.getByRole("link", { name: "Sign in with Google" }).click();
+    await page.getByLabel(/Alex Morgan/).check();
+    await page.getByRole("button", { name: "Allow" }).click();
+    await question(page).waitFor();
+    await page.getByRole("region", { name: "Connections" }).getByText(/^\d+ mails$/).waitFor(PATIENT);
+
+    const writes = async () => {
+      await page.getByRole("link", { name: "Today" }).click();
+      await page.getByRole("button", { name: /Let a client write|Once more/ }).click();
+      await page.getByRole("button", { name: /has written\. Once more\?/ }).waitFor();
+    };
+    await writes();
+    await page.getByRole("link", { name: "Rules" }).click();
+    await page.getByRole("link", { name: "New rule" }).click();
+    const rehearsed = async () => {
+      await page.getByLabel("The rule").fill("when gmail.message.received then send_email template=thanks");
+      await page.getByRole("button", { name: "Rehearse" }).click();
+      await page.getByText(/Would have acted on|Nothing that this rule waits for/).waitFor();
+      return page.getByText(/Would have acted on [1-9]/).isVisible();
+    };
+    for (let tries = 0; !(await rehearsed()); tries += 1) {
+      assert.ok(tries < 30, "the letter never arrived");
+      await page.waitForTimeout(1000);
+    }
+    await accessible(page, "the rehearsal in the demo");
+    await page.getByRole("button", { name: "Save and switch on" }).click();
+    await page.getByRole("switch").waitFor();
+    await writes();
+    await page.getByRole("link", { name: /Approvals/ }).click();
+    const card = page.locator(".room .card", { hasText: "Thank you" }).first();
+    await card.waitFor(PATIENT);
+    await card.getByRole("button", { name: /^Approve/ }).click();
+    const sure = page.getByRole("button", { name: "Yes, do it" });
+    await sure.or(card.getByText("Approved")).waitFor();
+    if (await sure.isVisible()) await sure.click();
+    await card.getByText("Done.").waitFor(PATIENT);
+    await page.getByRole("link", { name: "Activity" }).click();
+    await page.locator(".entry", { hasText: "Mail: " }).first().waitFor();
+  });
+});

@@ -120,6 +120,7 @@ async function showWorkspace(me, options, message = "") {
   let decisions = { number: 0 };
   const rooms = new Rooms(parts.rooms, parts.room, {
     me,
+    options,
     cite: (citation, button) => panel.open(citation, button),
     paused: (is) => (parts.banner.hidden = !is),
     signedOut: (words) => {

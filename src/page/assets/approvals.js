@@ -31,7 +31,7 @@ export const approvals = {
         // What was decided just now stays where it was, with its answer.
         for (const known of [...cards.values()]) {
           if (waiting.contains(known.node) && !items.some(({ id }) => id === known.id)) {
-            if (known.pending) known.show(await get(`/api/approvals/${known.id}`, { signal }));
+            if (known.open) known.show(await get(`/api/approvals/${known.id}`, { signal }));
           }
         }
         const nodes = items.map((approval) => card(approval).node);

@@ -95,6 +95,11 @@ export class ApprovalCard {
     return this.#approval.state === "pending";
   }
 
+  /** Whether something may still come of it. */
+  get open() {
+    return this.pending || (this.#approval.state === "approved" && !this.#approval.outcome);
+  }
+
   /** What the server has now. A draft of the user's stays. */
   show(approval) {
     if (JSON.stringify(approval) === JSON.stringify(this.#approval)) return;

@@ -257,7 +257,7 @@ class AnswerView {
   /** Looks how things stand with what waits here. */
   async look() {
     for (const card of this.#cards.values()) {
-      if (card?.pending || card?.node.dataset.state === "approved") card.show(await get(`/api/approvals/${card.id}`));
+      if (card?.open) card.show(await get(`/api/approvals/${card.id}`));
     }
   }
 

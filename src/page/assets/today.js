@@ -1,16 +1,16 @@
 // Today: what waits for a decision, whom the assistant waits for, what comes next, what was done.
 
-import { get } from "./api.js";
-import { count, day, h } from "./dom.js";
+import { get, post } from "./api.js";
+import { announce, count, day, h } from "./dom.js";
 import { whenChanged } from "./events.js";
-import { actionIcon, actionWords, empty, failed, inZone, roomHead, sentence, when } from "./words.js";
+import { actionIcon, actionWords, button, empty, failed, inZone, roomHead, sentence, when } from "./words.js";
 
 const MEETINGS = 6;
 const DONE = 12;
 
 export const today = {
   title: "Today",
-  async show(main, { signal, me, cite }) {
+  async show(main, { signal, me, cite, say, options }) {
     const parts = {
       decide: section("Waits for you"),
       meet: section("Next meetings"),
@@ -19,7 +19,20 @@ export const today = {
       done: section("Done lately"),
     };
     const name = (me.name || "").split(" ")[0];
-    main.append(roomHead(name ? `Hello, ${name}` : "Today", new Intl.DateTimeFormat("en-GB", { dateStyle: "full" }).format(new Date())), h("div", { class: "today" }, Object.values(parts).map(({ node }) => node)));
+    const letter = async (event) => {
+      const asked = event.currentTarget;
+      asked.disabled = true;
+      try {
+        const { from, subject } = await post("/api/demo/letter");
+        announce(`${from} has written: ${subject}.`);
+        asked.textContent = `${from.split(" ")[0]} has written. Once more?`;
+      } catch (problem) {
+        say(problem.message);
+      }
+      asked.disabled = false;
+    };
+    const demo = options.demo_controls && me.connections.some(({ provider }) => provider === "google") ? button("Let a client write (demo)", letter) : null;
+    main.append(roomHead(name ? `Hello, ${name}` : "Today", new Intl.DateTimeFormat("en-GB", { dateStyle: "full" }).format(new Date()), demo), h("div", { class: "today" }, Object.values(parts).map(({ node }) => node)));
 
     const fill = async ({ body }, load) => {
       try {

@@ -63,7 +63,7 @@ export function inZone(time, zone) {
 
 /** The head of a room: its name, a sentence, and what can be done. */
 export const roomHead = (title, words, ...tools) =>
-  h("header", { class: "room-head" }, h("div", {}, h("h1", { tabindex: "-1" }, title), words ? h("p", { class: "quiet" }, words) : null), tools.length > 0 ? h("div", { class: "room-tools" }, tools) : null);
+  h("header", { class: "room-head" }, h("div", {}, h("h1", { tabindex: "-1" }, title), words ? h("p", { class: "quiet" }, words) : null), tools.some(Boolean) ? h("div", { class: "room-tools" }, tools) : null);
 
 export const empty = (words, ...more) => h("div", { class: "empty" }, h("p", {}, words), more);
 
