@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the page's tests in Chromium against the real binary, each with a fresh database.
+# Runs the page's tests in Chromium against the real binary, each with a fresh database. With the argument
+# `pictures` it makes those of the README instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -52,6 +53,11 @@ with_providers() {
     set +a
 }
 
+if [ "${1:-}" = pictures ]; then
+    with_providers
+    story pictures
+    exit
+fi
 story page
 story demo demo
 with_providers

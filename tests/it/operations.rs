@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use paraplanner::simulator::model::Turn;
 use reqwest::Method;
 use reqwest::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, ORIGIN};
 use serde_json::json;
@@ -9,7 +10,8 @@ use serde_json::json;
 use crate::client::File;
 use crate::files::NOTE;
 use crate::isolation::operations;
-use crate::world::World;
+use crate::practice::Practice;
+use crate::world::{World, eventually};
 
 #[tokio::test]
 async fn metrics_have_closed_labels_whatever_strangers_ask() {
@@ -265,4 +267,63 @@ async fn only_the_frontend_may_read_and_it_may_read_errors_too() {
         "{cookie}"
     );
     assert!(reply.header("strict-transport-security").is_some());
+}
+
+/// The names of our metrics in a text, without what a histogram's series add to them.
+fn metrics_in(text: &str) -> BTreeSet<String> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| word.starts_with("paraplanner_"))
+        .map(|word| {
+            let parts = ["_bucket", "_sum", "_count"];
+            let base = parts.iter().find_map(|part| word.strip_suffix(part));
+            base.unwrap_or(word).to_owned()
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn every_metric_of_the_dashboard_and_the_alerts_is_exported() {
+    let practice = Practice::with_model().await.and_clients().await;
+    practice.simulator.world().model().script(Turn::call(
+        "create_note",
+        json!({"contact": "sara@example.com", "text": "Likes boats."}),
+    ));
+    practice
+        .chat("Note for Sara Smith: likes boats", None)
+        .await;
+    let wanted = practice.until_pending(1).await;
+    practice
+        .decide(&wanted[0]["id"], "approve", &json!({}))
+        .await;
+    practice.until_done("create_note", 1).await;
+    practice.receive("Hello", "How are you?");
+    practice.pass_a_minute().await;
+    practice
+        .until("it is read", "gmail", |item| item["done"] == 1)
+        .await;
+    // A forged delivery is counted, too.
+    let forged = format!("{}/api/webhooks/hubspot", practice.world.url);
+    practice
+        .world
+        .http
+        .post(forged)
+        .body("[]")
+        .send()
+        .await
+        .unwrap();
+    eventually("all of them", async || {
+        let exported = metrics_in(&practice.world.get("/metrics").await.text());
+        let files = [
+            include_str!("../../deploy/grafana/paraplanner.json"),
+            include_str!("../../deploy/prometheus/alerts.yml"),
+        ];
+        let named = metrics_in(&files.join(" "));
+        assert!(named.len() > 20, "{named:?}");
+        let lacking: Vec<_> = named.difference(&exported).collect();
+        if !lacking.is_empty() {
+            eprintln!("not exported yet: {lacking:?}");
+        }
+        lacking.is_empty().then_some(())
+    })
+    .await;
 }

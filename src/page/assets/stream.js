@@ -90,6 +90,10 @@ export class Answer {
       case "tool-output-error":
         this.#endLookUp(part.toolCallId, { state: "failed" });
         break;
+      case "tool-approval-request":
+        // It looked nothing up: it waits, and has a card.
+        this.parts = this.parts.filter(({ kind, id }) => kind !== "look-up" || id !== part.toolCallId);
+        break;
       case "data-approval":
         this.approvals.set(part.data.id, part.data);
         break;
@@ -116,6 +120,12 @@ export class Answer {
   }
 
   #endLookUp(id, outcome) {
+    const wanted = outcome.output?.approval_id;
+    if (wanted) {
+      this.parts = this.parts.filter((part) => part.kind !== "look-up" || part.id !== id);
+      if (!this.approvals.has(wanted)) this.approvals.set(wanted, null);
+      return;
+    }
     const found = this.parts.findLast((part) => part.kind === "look-up" && part.id === id);
     if (found) Object.assign(found, outcome);
   }
