@@ -39,6 +39,7 @@ mod rules;
 mod server;
 mod sign_in;
 mod standing;
+mod stories;
 mod sync;
 mod tokens;
 mod watches;
