@@ -296,6 +296,14 @@ async fn every_metric_of_the_dashboard_and_the_alerts_is_exported() {
         .decide(&wanted[0]["id"], "approve", &json!({}))
         .await;
     practice.until_done("create_note", 1).await;
+    // Tasks are counted every half a minute: one stays, so that there is something to count.
+    let more = json!({"contact": "tom@firm.example", "text": "Likes planes."});
+    let model = practice.simulator.world().model();
+    model.script(Turn::call("create_note", more));
+    practice
+        .chat("Note for Tom Jones: likes planes", None)
+        .await;
+    practice.until_pending(1).await;
     practice.receive("Hello", "How are you?");
     practice.pass_a_minute().await;
     practice
@@ -319,11 +327,7 @@ async fn every_metric_of_the_dashboard_and_the_alerts_is_exported() {
         ];
         let named = metrics_in(&files.join(" "));
         assert!(named.len() > 20, "{named:?}");
-        let lacking: Vec<_> = named.difference(&exported).collect();
-        if !lacking.is_empty() {
-            eprintln!("not exported yet: {lacking:?}");
-        }
-        lacking.is_empty().then_some(())
+        named.is_subset(&exported).then_some(())
     })
     .await;
 }
