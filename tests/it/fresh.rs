@@ -279,6 +279,18 @@ async fn a_calendar_with_series_and_exceptions_is_as_the_provider_expands_it() {
     practice.sign_in().await;
     let calendar = practice.until_fresh("calendar").await;
     assert_eq!(calendar["done"], 31, "{calendar}");
+    // Who hasn't said where they are is where their calendar is.
+    let zone = async || {
+        let settings = practice.in_person().await.get("/api/settings").await.ok();
+        settings["time_zone"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(zone().await, "Europe/Zurich");
+    practice
+        .settle_on(&json!({"time_zone": "America/New_York"}))
+        .await;
+    let mut boss = practice.in_person().await;
+    boss.post("/api/ingest/calendar", &json!({})).await;
+    assert_eq!(zone().await, "America/New_York");
     // Across the end of summer time: 09:00 in Zurich is another hour in UTC.
     let mut database = practice.database().await;
     let starts: Vec<DateTime<Utc>> = sqlx::query_scalar(

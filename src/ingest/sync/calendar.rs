@@ -74,6 +74,7 @@ fn entries(events: Events) -> Page {
         entries: read.chain(nameless(events.page.unreadable)).collect(),
         cursor: events.sync_token,
         next: events.page.next,
+        zone,
     }
 }
 

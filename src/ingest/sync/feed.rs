@@ -137,6 +137,8 @@ pub(super) struct Page {
     pub next: Option<String>,
     /// Where changes are listed from the next time; on a last page.
     pub cursor: Option<String>,
+    /// The user's time zone, where the source tells it.
+    pub zone: Option<String>,
 }
 
 /// One item of a source.

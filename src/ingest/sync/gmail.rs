@@ -112,7 +112,7 @@ impl Mailbox {
         Ok(Page {
             entries: named.chain(nameless(listed.unreadable)).collect(),
             next: listed.next,
-            cursor: None,
+            ..Page::default()
         })
     }
 
@@ -122,6 +122,7 @@ impl Mailbox {
             entries: self.judged(history.changes).await?,
             cursor: history.next.is_none().then_some(history.history_id),
             next: history.next,
+            ..Page::default()
         })
     }
 

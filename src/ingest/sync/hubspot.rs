@@ -109,7 +109,7 @@ impl Records {
         Ok(Page {
             entries: self.entries(listed).await?,
             next,
-            cursor: None,
+            ..Page::default()
         })
     }
 
@@ -139,7 +139,7 @@ impl Records {
             return Ok(Page {
                 entries: self.entries(found).await?,
                 next,
-                cursor: None,
+                ..Page::default()
             });
         }
         let after = Cursor {
@@ -155,8 +155,8 @@ impl Records {
         }
         Ok(Page {
             entries: self.entries(found).await?,
-            next: None,
             cursor: Some(after.to_string()),
+            ..Page::default()
         })
     }
 }

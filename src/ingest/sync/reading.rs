@@ -18,6 +18,7 @@ use super::news::{self, News};
 use super::store::{self, Place, Rhythm, Step};
 use super::{Source, items};
 use crate::identity::connections::NotConnected;
+use crate::identity::settings;
 use crate::ingest::batch::Outcome;
 use crate::live::Topic;
 use crate::providers::{Error, Kind};
@@ -440,6 +441,11 @@ impl<'c> Reading<'c> {
             return Err(Failure::Again(Duration::ZERO));
         }
         let listed = self.feed.grant().or_wait(self.context, listed).await?;
+        if let Some(zone) = &listed.zone {
+            let mut tx = self.context.begin().await?;
+            settings::adopt_time_zone(&mut tx, zone).await.or_retry()?;
+            tx.commit().await.or_retry()?;
+        }
         self.prepare(listed, false).await
     }
 
