@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::book::Kind;
 use crate::tasks::{Payload, Priority};
 
-pub use store::{append, find, names, open, settle, since, tidy};
+pub use store::{KEPT, append, find, names, open, settle, since, tidy};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub struct NewEvent {
     /// What the book can't tell.
     pub data: Value,
     pub occurred_at: DateTime<Utc>,
+    /// It happened before anybody listened: rules are rehearsed with it, and don't act upon it.
+    pub past: bool,
 }
 
 /// "Something has happened."
@@ -53,4 +55,16 @@ pub struct Event {
     pub data: Value,
     pub occurred_at: DateTime<Utc>,
     pub recorded_at: DateTime<Utc>,
+    pub past: bool,
+}
+
+impl Event {
+    /// When rules saw it, or would have.
+    pub const fn seen_at(&self) -> DateTime<Utc> {
+        if self.past {
+            self.occurred_at
+        } else {
+            self.recorded_at
+        }
+    }
 }

@@ -13,10 +13,10 @@ use crate::state::App;
 use crate::tasks::Enqueue;
 
 /// As far back as a rule can be rehearsed.
-const KEPT: TimeDelta = TimeDelta::days(90);
+pub const KEPT: TimeDelta = TimeDelta::days(90);
 const REMOVED_AT_ONCE: i64 = 500;
 
-/// Records what isn't recorded yet, and queues what follows from it. The id of each, in the order that
+/// Records what isn't recorded yet, and queues what follows from it; what is past is dealt with already. The id of each, in the order that
 /// they came.
 pub async fn append(
     app: &App,
@@ -45,14 +45,16 @@ pub async fn append(
         .collect();
     let data: Vec<&Value> = events.iter().map(|event| &event.data).collect();
     let occurred: Vec<DateTime<Utc>> = events.iter().map(|event| event.occurred_at).collect();
+    let past: Vec<bool> = events.iter().map(|event| event.past).collect();
     let recorded = sqlx::query!(
         "
         insert into events (id, user_id, name, event_key, item_kind, item_id, external_id, data,
-            caused_by, occurred_at, recorded_at)
-        select id, $1, name, event_key, item_kind, item_id, external_id, data, $2, occurred_at, $3
+            caused_by, occurred_at, recorded_at, past, handled_at)
+        select id, $1, name, event_key, item_kind, item_id, external_id, data, $2, occurred_at, $3::timestamptz, past,
+            case when past then $3::timestamptz end
         from unnest($4::uuid[], $5::text[], $6::bytea[], $7::text[], $8::uuid[], $9::text[],
-            $10::jsonb[], $11::timestamptz[])
-            as new (id, name, event_key, item_kind, item_id, external_id, data, occurred_at)
+            $10::jsonb[], $11::timestamptz[], $12::boolean[])
+            as new (id, name, event_key, item_kind, item_id, external_id, data, occurred_at, past)
         order by event_key
         on conflict (user_id, event_key) do nothing
         ",
@@ -67,10 +69,11 @@ pub async fn append(
         &external_ids as &[&str],
         &data as &[&Value],
         &occurred,
+        &past,
     )
     .execute(&mut **tx)
     .await?;
-    if recorded.rows_affected() > 0 {
+    if recorded.rows_affected() > 0 && past.contains(&false) {
         let once = Enqueue {
             unique_key: Some("rules".to_owned()),
             ..Enqueue::default()
@@ -112,7 +115,7 @@ pub async fn find(tx: &mut Scoped, id: Uuid) -> Result<Option<Event>, sqlx::Erro
     sqlx::query_as!(
         Event,
         "
-        select id, name, item_kind, item_id, external_id, data, occurred_at, recorded_at
+        select id, name, item_kind, item_id, external_id, data, occurred_at, recorded_at, past
         from events
         where user_id = $1 and id = $2
         ",
@@ -129,7 +132,7 @@ pub async fn open(tx: &mut Scoped, limit: i64) -> Result<Vec<Event>, sqlx::Error
     sqlx::query_as!(
         Event,
         "
-        select id, name, item_kind, item_id, external_id, data, occurred_at, recorded_at
+        select id, name, item_kind, item_id, external_id, data, occurred_at, recorded_at, past
         from events
         where user_id = $1 and handled_at is null
         order by id
@@ -142,7 +145,8 @@ pub async fn open(tx: &mut Scoped, limit: i64) -> Result<Vec<Event>, sqlx::Error
     .await
 }
 
-/// What happened since then, oldest first; the latest of it when it is too much.
+/// What happened since then, in the order in which rules saw it, or would have; the latest of it when it is
+/// too much.
 pub async fn since(
     tx: &mut Scoped,
     since: DateTime<Utc>,
@@ -152,10 +156,10 @@ pub async fn since(
     let mut events = sqlx::query_as!(
         Event,
         "
-        select id, name, item_kind, item_id, external_id, data, occurred_at, recorded_at
+        select id, name, item_kind, item_id, external_id, data, occurred_at, recorded_at, past
         from events
-        where user_id = $1 and recorded_at >= $2
-        order by id desc
+        where user_id = $1 and case when past then occurred_at else recorded_at end >= $2
+        order by past, case when past then occurred_at end desc, id desc
         limit $3
         ",
         user_id,

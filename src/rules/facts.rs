@@ -118,7 +118,7 @@ fn known(event: Event, items: &HashMap<Uuid, Item>, in_crm: &HashSet<String>) ->
             facts.insert(Field::AttendeeInCrm, Value::Flag(known_people()));
             if let Some(starts_at) = found.starts_at {
                 // From when it was heard of: a rehearsal later must see the same.
-                let minutes = (starts_at - event.recorded_at).num_minutes();
+                let minutes = (starts_at - event.seen_at()).num_minutes();
                 let hours = f64::from(i32::try_from(minutes).unwrap_or(i32::MAX)) / 60.0;
                 facts.insert(Field::StartsInHours, Value::Number(hours));
             }

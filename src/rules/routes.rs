@@ -364,7 +364,7 @@ async fn preview(
             item_id: known.event.item_id,
             occurred_at: known.event.occurred_at,
         };
-        let at = known.event.recorded_at;
+        let at = known.event.seen_at();
         let would_do = || {
             let actions = standing.rule.actions.iter();
             actions.map(|action| filled(action, &known)).collect()

@@ -4,7 +4,9 @@ use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::practice::{ANN, PORTAL, Practice};
+use paraplanner::simulator::google::Delivery;
+
+use crate::practice::{ANN, PORTAL, Practice, letter};
 use crate::world::eventually;
 
 impl Practice {
@@ -79,10 +81,18 @@ async fn the_examples_of_the_documentation_work_as_they_stand() {
         .unwrap();
     practice.receive("Hello", "How are you?");
     practice.pass_a_minute().await;
+    let wanted = practice.until_pending(1).await;
+    assert_eq!(wanted[0]["action"], "send_email", "{wanted:?}");
+    assert_eq!(wanted[0]["input"]["to"], json!(["zoe@example.com"]));
+    let (status, body) = practice
+        .decide(&wanted[0]["id"], "approve", &json!({}))
+        .await;
+    assert_eq!(status, 200, "{body}");
     let tasks = practice.until_tasks("welcome_email", 1).await;
     assert_eq!(tasks[0]["caused_by"]["id"], json!(welcome));
     assert_eq!(tasks[0]["priority"], 0, "high goes first");
     assert_eq!(tasks[0]["result"]["item"]["title"], "Zoë");
+    assert_eq!(practice.sent().len(), 1);
     practice.until_matched(&log, 1).await;
     practice.until_matched(&welcome, 1).await;
     let lines = practice.until_done("log", 1).await;
@@ -182,6 +192,118 @@ async fn a_rehearsal_says_what_then_happens() {
     );
     practice.until_tasks("draft_reply", 2).await;
     practice.until_matched(&id, 2).await;
+}
+
+#[tokio::test]
+async fn a_rule_is_rehearsed_on_the_first_day_and_does_not_act_on_what_was_before() {
+    let practice = Practice::open(&[]).await;
+    practice.open_portal();
+    let google = practice.simulator.world().google();
+    for (subject, days) in [("Old figures", 200), ("Figures of May", 40), ("Figures", 3)] {
+        let at = practice.now() - TimeDelta::days(days);
+        let raw = letter(subject, "Client <client@example.com>", "See above.", at);
+        let delivery = Delivery {
+            at: Some(at),
+            ..Delivery::default()
+        };
+        google.deliver(ANN, &raw, delivery).unwrap();
+    }
+    practice.sign_in().await;
+    practice.until_fresh("gmail").await;
+    let rule = practice.rule("when gmail.message.received then log").await;
+    let text = "when gmail.message.received if subject~figures and is_reply=no then log";
+    let rehearsed = async |days: i64| {
+        let since = (practice.now() - TimeDelta::days(days)).to_rfc3339();
+        let body = json!({"text": text, "since": since});
+        let mut ann = practice.ann.lock().await;
+        let said = ann.post("/api/rules/preview", &body).await.ok();
+        let matches = said["matches"].as_array().unwrap().iter();
+        matches
+            .map(|one| one["event"]["title"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(rehearsed(90).await, ["Figures of May", "Figures"]);
+    assert_eq!(rehearsed(7).await, ["Figures"]);
+    // What comes now is acted upon, and it alone.
+    practice.receive("Figures of today", "See above.");
+    practice.pass_a_minute().await;
+    practice.until_matched(&rule, 1).await;
+    let lines = practice.until_done("log", 1).await;
+    assert_eq!(lines[0]["target"], "Figures of today");
+    assert_eq!(rehearsed(90).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_label_is_called_what_its_user_calls_it() {
+    let practice = Practice::open(&[]).await;
+    practice.sign_in().await;
+    practice.until_fresh("gmail").await;
+    let rule = practice
+        .rule("when gmail.message.received if label=\"Top clients\" then log")
+        .await;
+    let google = practice.simulator.world().google();
+    for (subject, labels) in [
+        ("To me", vec![]),
+        ("To her", vec!["Top clients".to_owned()]),
+    ] {
+        let raw = letter(
+            subject,
+            "Client <client@example.com>",
+            "Hello.",
+            practice.now(),
+        );
+        let delivery = Delivery {
+            labels,
+            ..Delivery::default()
+        };
+        google.deliver(ANN, &raw, delivery).unwrap();
+    }
+    practice.pass_a_minute().await;
+    practice.until_matched(&rule, 1).await;
+    let lines = practice.until_done("log", 1).await;
+    assert_eq!(lines[0]["target"], "To her");
+}
+
+#[tokio::test]
+async fn what_hubspot_refuses_is_said_and_not_tried_for_ever() {
+    let practice = Practice::with_clients().await;
+    practice
+        .saved(
+            "when gmail.message.received if sender_in_crm=no then create_contact",
+            "auto",
+        )
+        .await;
+    practice
+        .simulator
+        .world()
+        .faults()
+        .add(paraplanner::simulator::Fault {
+            method: Some("POST".to_owned()),
+            times: None,
+            ..paraplanner::simulator::Fault::next(
+                "/crm/objects/2026-03/contacts",
+                1,
+                paraplanner::simulator::Misbehaviour::Refuse {
+                    status: 400,
+                    reason: Some("VALIDATION_ERROR".to_owned()),
+                    retry_after_secs: None,
+                },
+            )
+        });
+    practice.receive_from(
+        "Max New <max@newcomer.example>",
+        "Pensions",
+        "Can you help me?",
+    );
+    practice.pass_a_minute().await;
+    let tasks = practice.until_tasks("create_contact", 1).await;
+    let outcome = &tasks[0]["result"]["outcome"];
+    assert_eq!(outcome["state"], "failed", "{}", tasks[0]);
+    let said = practice.activity().await;
+    let refused = said
+        .iter()
+        .find(|entry| entry["action"] == "create_contact");
+    assert_eq!(refused.unwrap()["result"]["state"], "failed", "{said:?}");
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ pub(super) struct Mailbox {
     scope: UserScope,
     pub grant: Grant,
     exclusions: OnceCell<Exclusions>,
+    label_names: OnceCell<HashMap<String, String>>,
 }
 
 impl Mailbox {
@@ -44,6 +45,7 @@ impl Mailbox {
             scope,
             grant: Grant::new(app, scope, Provider::Google),
             exclusions: OnceCell::new(),
+            label_names: OnceCell::new(),
         }
     }
 
@@ -52,6 +54,23 @@ impl Mailbox {
         self.exclusions
             .get_or_try_init(|| Exclusions::load(&self.app, self.scope, Some(&self.grant)))
             .await
+    }
+
+    /// As the user calls their labels; asked for when the first message has one of theirs.
+    async fn names_of(&self, labels: &[String]) -> Result<Vec<String>, Error> {
+        if !labels.iter().any(|label| label.starts_with(OWN_LABEL)) {
+            return Ok(labels.to_vec());
+        }
+        let ask = || async {
+            let labels = self.google.gmail.labels(&self.grant).await?;
+            Ok(labels
+                .into_iter()
+                .map(|label| (label.id, label.name))
+                .collect())
+        };
+        let names = self.label_names.get_or_try_init(ask).await?;
+        let named = labels.iter().map(|id| names.get(id).unwrap_or(id).clone());
+        Ok(named.collect())
     }
 
     /// Of what changed, each message once, as it is now.
@@ -138,7 +157,8 @@ impl Mailbox {
             let entry = match outcome {
                 Ok(message) => {
                     had = true;
-                    read(id, &message, exclusions)
+                    let labels = self.names_of(&message.labels).await?;
+                    read(id, &message, &labels, exclusions)
                 }
                 // It was deleted since it was listed.
                 Err(error) if error.kind == Kind::NotFound => Entry::new(id, None, What::Gone),
@@ -167,6 +187,9 @@ impl Mailbox {
 /// Of the mails that a mail names, the latest are enough.
 const MOST_NAMES: usize = 100;
 
+/// What the ids of labels begin with that the user made.
+const OWN_LABEL: &str = "Label_";
+
 /// On what the user sent.
 const SENT: &str = "SENT";
 
@@ -174,7 +197,8 @@ fn is_never(labels: &[String]) -> bool {
     labels.iter().any(|label| NEVER.contains(&label.as_str()))
 }
 
-fn read(id: String, message: &Message, exclusions: &Exclusions) -> Entry {
+/// `labels` by their names.
+fn read(id: String, message: &Message, labels: &[String], exclusions: &Exclusions) -> Entry {
     let at = message.received_at;
     if is_never(&message.labels) {
         return Entry::new(id, at, What::Gone);
@@ -198,7 +222,7 @@ fn read(id: String, message: &Message, exclusions: &Exclusions) -> Entry {
                 let names = mail.undelivered.iter().flatten();
                 let names = names.chain(&mail.in_reply_to).chain(&mail.references);
                 let data = json!({
-                    "labels": message.labels, "size": mail.size,
+                    "labels": labels, "size": mail.size,
                     "automatic": mail.auto_submitted || mail.list_id.is_some(),
                     "is_reply": !mail.in_reply_to.is_empty() || !mail.references.is_empty(),
                     "from": mail.from.as_ref().map(|from| &from.address),

@@ -1,8 +1,9 @@
 //! What of a reading is news: the events that follow from what was stored and removed, and from what
 //! HubSpot told of single records.
 //!
-//! What a source brings anew is an event only if it came to be since the reading of the source began,
-//! and not long ago: years of old mail are no news, nor is what lay there while nobody was connected.
+//! What a source brings anew is an event that rules act upon only if it came to be since the reading of the
+//! source began, and not long ago: years of old mail are no news, nor is what lay there while nobody was
+//! connected. Of that, the last weeks are recorded as past, so that rules can be rehearsed with them.
 
 use std::collections::HashMap;
 
@@ -136,7 +137,11 @@ impl<'a> News<'a> {
     fn of_stored(&self, met: &[Met<'_>], stored: &Outcome) -> Vec<NewEvent> {
         met.iter()
             .filter_map(|met| {
-                let birth = met.birth.as_ref().filter(|birth| birth.at >= self.since)?;
+                let birth = met.birth.as_ref()?;
+                let past = birth.at < self.since;
+                if past && (birth.at < self.now - events::KEPT || !stored.new.contains(&met.row)) {
+                    return None;
+                }
                 let (name, moment) = if stored.new.contains(&met.row) {
                     (birth.event, String::new())
                 } else if stored.updated.contains(&met.row) {
@@ -151,6 +156,7 @@ impl<'a> News<'a> {
                     external_id: met.external_id.to_owned(),
                     data: birth.data.clone(),
                     occurred_at: birth.at,
+                    past,
                 })
             })
             .collect()
@@ -177,6 +183,7 @@ impl<'a> News<'a> {
                 external_id: gone.external_id.clone(),
                 data: json!({}),
                 occurred_at: self.now,
+                past: false,
             })
             .collect()
     }
@@ -214,6 +221,7 @@ impl<'a> News<'a> {
             external_id: external_id.to_owned(),
             data: data(delivery, external_id, values),
             occurred_at: delivery.occurred_at.unwrap_or(self.now),
+            past: false,
         })
     }
 
