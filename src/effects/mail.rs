@@ -1,12 +1,14 @@
 //! Sending a mail once: a draft that carries the effect's key, its id committed, then that draft sent.
 //!
 //! After a crash the draft is asked for: while it is there, nothing was sent. Gone, the mail is looked
-//! for in its thread by our own header, because Gmail may have given it another Message-ID. Finding is
-//! proof; not finding isn't.
+//! for in its thread and among the sent ones by our own header, because Gmail may have given it another
+//! Message-ID. Finding is proof; not finding isn't.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use futures::StreamExt as _;
 use mail_builder::MessageBuilder;
 use mail_builder::headers::address::Address;
 use mail_builder::headers::message_id::MessageId;
@@ -66,31 +68,45 @@ impl<'a> Mailbox<'a> {
 
     /// Drafts that an earlier attempt may have left without our knowing of it.
     async fn left_behind(&self, key: &str) -> Result<Vec<Draft>, crate::providers::Error> {
-        let mut ours = Vec::new();
-        for draft in self.gmail.drafts(&self.grant).await? {
-            let Some(message) = &draft.message else {
-                continue;
-            };
-            let held = self
-                .gmail
-                .message(&self.grant, &message.id, Format::Headers)
-                .await;
-            match held {
-                Ok(held) if carries(&held, key) => ours.push(draft),
-                Ok(_) => {}
-                // It was changed meanwhile.
+        let drafts = self.gmail.drafts(&self.grant).await?;
+        let ids = drafts.iter().filter_map(|draft| draft.message.as_ref());
+        let ids: Vec<String> = ids.map(|message| message.id.clone()).collect();
+        let ours: HashSet<String> = self
+            .held(&ids)
+            .await?
+            .into_iter()
+            .filter(|message| carries(message, key))
+            .map(|message| message.id)
+            .collect();
+        let is_ours = |draft: &Draft| {
+            let message = draft.message.as_ref();
+            message.is_some_and(|message| ours.contains(&message.id))
+        };
+        Ok(drafts.into_iter().filter(is_ours).collect())
+    }
+
+    /// The headers of these messages; what is gone meanwhile is left out.
+    async fn held(&self, ids: &[String]) -> Result<Vec<Message>, crate::providers::Error> {
+        let found = self.gmail.messages(&self.grant, ids, Format::Headers);
+        let mut found = std::pin::pin!(found);
+        let mut held = Vec::with_capacity(ids.len());
+        while let Some((_, outcome)) = found.next().await {
+            match outcome {
+                Ok(message) => held.push(message),
                 Err(error) if error.kind == Kind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(ours)
+        Ok(held)
     }
 
-    /// The mail itself, sent: looked for in its thread, and by its Message-ID.
+    /// The mail itself, sent: looked for in its thread, among what went to its reader, and among the latest.
+    /// Gmail may have given it another thread and Message-ID, a search lags, and much may have been sent since.
     async fn sent(
         &self,
         key: &str,
         known: &Value,
+        reader: Option<&str>,
     ) -> Result<Option<Message>, crate::providers::Error> {
         let mut candidates = Vec::new();
         if let Some(thread) = known["thread_id"].as_str() {
@@ -106,22 +122,18 @@ impl<'a> Mailbox<'a> {
         if let Some(found) = candidates.into_iter().find(is_it) {
             return Ok(Some(found));
         }
-        let search = Search {
-            query: "",
-            label: Some(SENT),
-            page_size: 20,
-        };
-        let page = self.gmail.list(&self.grant, &search, None).await?;
-        for message in page.items {
-            match self
-                .gmail
-                .message(&self.grant, &message.id, Format::Headers)
-                .await
-            {
-                Ok(message) if is_it(&message) => return Ok(Some(message)),
-                Ok(_) => {}
-                Err(error) if error.kind == Kind::NotFound => {}
-                Err(error) => return Err(error),
+        let to_reader = reader.map(|reader| format!("to:{reader}"));
+        for (query, page_size) in [(to_reader.as_deref(), 20), (Some(""), 100)] {
+            let Some(query) = query else { continue };
+            let search = Search {
+                query,
+                label: Some(SENT),
+                page_size,
+            };
+            let page = self.gmail.list(&self.grant, &search, None).await?;
+            let ids: Vec<String> = page.items.into_iter().map(|message| message.id).collect();
+            if let Some(found) = self.held(&ids).await?.into_iter().find(is_it) {
+                return Ok(Some(found));
             }
         }
         Ok(None)
@@ -250,17 +262,22 @@ impl Outward<App> for SendEmail {
             Err(error) if error.kind == Kind::NotFound => {}
             Err(error) => return Err(error.into()),
         }
-        Ok(match mailbox.sent(key, known).await? {
-            Some(message) => {
-                let mut result = told(&message);
-                result["own_message_id"] = known["message_id"].clone();
-                Found::Done(result)
-            }
-            None => Found::CannotTell(
-                "Its draft is gone, and it isn't among the sent mails: it may have been sent."
-                    .to_owned(),
-            ),
-        })
+        Ok(
+            match mailbox
+                .sent(key, known, self.to.first().map(String::as_str))
+                .await?
+            {
+                Some(message) => {
+                    let mut result = told(&message);
+                    result["own_message_id"] = known["message_id"].clone();
+                    Found::Done(result)
+                }
+                None => Found::CannotTell(
+                    "Its draft is gone, and it isn't among the sent mails: it may have been sent."
+                        .to_owned(),
+                ),
+            },
+        )
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Undo {
 impl Payload for Undo {
     const KIND: &'static str = "undo";
     const PRIORITY: Priority = Priority::Interactive;
+    /// HubSpot is down for hours at times, and answers get lost.
+    const MAX_ATTEMPTS: i32 = 25;
     const TIME_LIMIT: Duration = Duration::from_secs(300);
 }
 

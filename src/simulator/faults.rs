@@ -18,6 +18,9 @@ pub struct Fault {
     /// Calls that go wrong; then the fault is gone. Forever when absent.
     #[serde(default)]
     pub times: Option<u32>,
+    /// Of the calls that it fits, so many in a hundred, at random. All when absent.
+    #[serde(default)]
+    pub percent: Option<u32>,
     #[serde(flatten)]
     pub then: Misbehaviour,
 }
@@ -58,6 +61,7 @@ impl Fault {
             path: path.to_owned(),
             after: 0,
             times: Some(times),
+            percent: None,
             then,
         }
     }
@@ -68,6 +72,9 @@ impl Fault {
                 .path
                 .strip_suffix('*')
                 .map_or(self.path == path, |start| path.starts_with(start))
+            && self
+                .percent
+                .is_none_or(|percent| rand::random_range(0..100) < percent)
     }
 }
 

@@ -246,6 +246,7 @@ async fn search_goes_on_by_meaning_while_the_model_changes() {
         path: EMBEDDINGS.to_owned(),
         after: 0,
         times: None,
+        percent: None,
         then: Misbehaviour::Refuse {
             status: 503,
             reason: None,

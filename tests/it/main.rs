@@ -40,6 +40,7 @@ mod server;
 mod sign_in;
 mod standing;
 mod stories;
+mod storm;
 mod sync;
 mod tokens;
 mod watches;

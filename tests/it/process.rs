@@ -17,7 +17,7 @@ use crate::files::{self, SARA};
 use crate::server::TestDatabase;
 use crate::world::{eventually, http};
 
-fn command(data_dir: &Path) -> Command {
+pub fn command(data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_paraplanner"));
     command
         .current_dir(data_dir)
@@ -43,9 +43,9 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// A running server; killed when dropped.
-struct Program {
+pub struct Program {
     child: Child,
-    url: String,
+    pub url: String,
 }
 
 impl Program {
@@ -53,7 +53,7 @@ impl Program {
         Self::of(&mut command(data_dir))
     }
 
-    fn of(command: &mut Command) -> Self {
+    pub fn of(command: &mut Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -90,7 +90,7 @@ impl Program {
             .is_ok_and(|reply| reply.status().is_success())
     }
 
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
