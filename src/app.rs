@@ -121,6 +121,7 @@ fn handlers() -> Registry<App> {
         .with::<agent::Reminder>()
         .routine::<TidyTasks>()
         .routine::<ingest::LookForChanges>()
+        .routine::<ingest::NoteUpcoming>()
         .routine::<connections::RevokeOwed>()
         .routine::<connections::Reseal>()
         .routine::<connections::RenewWatches>()

@@ -27,6 +27,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 pub use extractive::is_about;
+pub use prompt::VERSION as PROMPT_VERSION;
 pub use reminder::Reminder;
 pub use runs::{AssistantRun, Said};
 

@@ -328,7 +328,11 @@ impl Run<'_> {
         };
         let mut stream = match started {
             Some(Ok(stream)) => stream,
-            Some(Err(error)) => return Err(Stop::Failed(error)),
+            Some(Err(error)) => {
+                // It said nothing.
+                *told = Some(Usage::default());
+                return Err(Stop::Failed(error));
+            }
             None => {
                 return Err(Stop::Failed(Error::new(
                     Kind::Unavailable,

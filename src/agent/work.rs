@@ -52,6 +52,8 @@ pub(super) struct Turn {
     pub heard: Vec<Uuid>,
     /// Nobody answered in time.
     pub unheard: bool,
+    /// What the model was paid for it.
+    pub tokens: u64,
 }
 
 impl Turn {
@@ -73,6 +75,8 @@ pub(super) struct Work {
     pub rule_is_auto: bool,
     /// What goes out is read by the user first.
     pub is_draft: bool,
+    /// A brief: it reads what the people within reach are part of, and does nothing.
+    pub is_brief: bool,
     /// None is everything.
     pub reach: Option<Reach>,
     pub zone: Tz,
@@ -100,6 +104,7 @@ impl Default for Work {
             why: Why::default(),
             rule_is_auto: false,
             is_draft: false,
+            is_brief: false,
             reach: None,
             zone: Tz::UTC,
             hours: WorkingHours::default(),
@@ -138,8 +143,20 @@ impl Work {
         json!({"kind": kind, "id": id})
     }
 
-    /// Restricted work searches nothing, sets no rules and starts nothing new.
+    /// Restricted work searches nothing, sets no rules and starts nothing new; a brief searches, and does
+    /// nothing at all.
     pub fn may_use(&self, tool: &str) -> bool {
+        if self.is_brief {
+            return matches!(
+                tool,
+                "search"
+                    | "get_email"
+                    | "get_thread"
+                    | "find_contacts"
+                    | "get_contact"
+                    | "get_event"
+            );
+        }
         self.reach.is_none()
             || !matches!(
                 tool,
@@ -147,10 +164,12 @@ impl Work {
             )
     }
 
-    pub fn may_read_thread(&self, thread: Uuid) -> bool {
+    /// Of those who take part in it, one is within a brief's reach; others read their one thread.
+    pub fn may_read_mail(&self, thread: Uuid, people: &[String]) -> bool {
         self.reach
             .as_ref()
             .is_none_or(|reach| reach.thread == Some(thread))
+            || (self.is_brief && self.may_read_of(people))
     }
 
     /// Whether all that is known of these people is within reach: one of them is.

@@ -3,7 +3,8 @@
 //! An answer comes from one of the awaited addresses, and names our mail (In-Reply-To, References) or is
 //! in the provider's thread of it. A subject is no sign, nor is it that a mail is the latest. What fails
 //! its sender's own rules (DMARC) is no answer whatever it names; it is shown. An automatic answer isn't
-//! one either; a report that our mail couldn't be delivered ends the waiting.
+//! one either, but may say until when nobody will answer; a report that our mail couldn't be delivered ends
+//! the waiting.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,11 @@ use crate::state::App;
 /// The name of the event that wakes those who wait for a reply.
 pub fn came(id: Uuid) -> String {
     format!("reply:{id}")
+}
+
+/// The name of the event that tells them of an automatic answer, the first one.
+pub fn is_away(id: Uuid) -> String {
+    format!("away:{id}")
 }
 
 /// Whose answer to what is waited for.
@@ -175,7 +181,11 @@ pub async fn hear(app: &App, tx: &mut Scoped, mails: &[Heard]) -> anyhow::Result
                     continue;
                 }
                 Is::Forged => "it fails the checks of its sender's domain (DMARC)",
-                Is::Automatic => "a machine answered",
+                Is::Automatic => {
+                    let value = json!({"kind": "automatic", "email_id": mail.email_id});
+                    app.tasks.emit(tx, &is_away(row.id), &value).await?;
+                    "a machine answered"
+                }
             };
             let entry = json!([{
                 "email_id": mail.email_id, "from": mail.from, "why": why, "at": mail.at,

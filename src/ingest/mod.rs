@@ -19,5 +19,6 @@ pub use demo_book::{FillDemoBook, demo_book, fill_demo_book, import_book};
 pub use documents::{ImportDocuments, SweepUploads};
 pub use local::{FileReport, import_file};
 pub use sync::{
-    LookForChanges, SyncCalendar, SyncContacts, SyncDeals, SyncGmail, SyncNotes, external_id,
+    LookForChanges, NoteUpcoming, SyncCalendar, SyncContacts, SyncDeals, SyncGmail, SyncNotes,
+    external_id,
 };

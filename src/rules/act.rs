@@ -51,6 +51,8 @@ macro_rules! errands {
 
         impl Payload for $name {
             const KIND: &'static str = $kind;
+            /// Providers and models are down for hours at times, and answers get lost.
+            const MAX_ATTEMPTS: i32 = 25;
         }
     )*};
 }
@@ -62,7 +64,7 @@ errands! {
     FollowUp = "follow_up";
     /// "This mail wants something done." The assistant's.
     ProcessEmail = "process_email";
-    /// "What is to be known before this meeting."
+    /// "What is to be known before this meeting." The assistant's.
     MeetingBrief = "meeting_brief";
     /// "Whatever the title says."
     Generic = "generic";
@@ -89,7 +91,7 @@ macro_rules! mechanical {
     )*};
 }
 
-mechanical! { WelcomeEmail FollowUp MeetingBrief Generic CreateContact CreateNote SendEmail }
+mechanical! { WelcomeEmail FollowUp Generic CreateContact CreateNote SendEmail }
 
 impl Errand {
     /// What there is to show before anything was done.
@@ -119,6 +121,13 @@ impl Errand {
                 "create_note",
                 json!({"contact": text("contact")?, "text": text("text")?}),
             ),
+            "create_task" if text("type")? == TaskKind::WelcomeEmail.name() => {
+                let (subject, words) = templates::written("welcome")?;
+                (
+                    "send_email",
+                    json!({"to": [text("to")?], "subject": subject, "text": words}),
+                )
+            }
             "send_email" => {
                 let to = text("to")?;
                 let name = text("template").unwrap_or_default();

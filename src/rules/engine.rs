@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::facts::Known;
-use super::grammar::{Action, Condition, Field, Judged, Outcome, Rule, Template, parse};
+use super::grammar::{Action, Condition, Field, Judged, Outcome, Rule, TaskKind, Template, parse};
 use super::store::{Enabled, Mark};
 
 /// A rule acts at most so often.
@@ -86,7 +86,15 @@ impl Standing {
     /// Whether it would write to somebody.
     pub fn writes(&self) -> bool {
         let writes = |action: &Action| {
-            matches!(action, Action::DraftReply { .. } | Action::SendEmail { .. })
+            matches!(
+                action,
+                Action::DraftReply { .. }
+                    | Action::SendEmail { .. }
+                    | Action::CreateTask {
+                        kind: TaskKind::WelcomeEmail,
+                        ..
+                    }
+            )
         };
         self.rule.actions.iter().any(writes)
     }
@@ -241,6 +249,9 @@ pub(super) fn filled(action: &Action, known: &Known) -> Json {
             inputs.insert("priority", Some(priority.to_string()));
             inputs.insert("title", some(title).or_else(|| Some(known.title.clone())));
             inputs.insert("due", due.map(|due| due.to_string()));
+            if *kind == TaskKind::WelcomeEmail {
+                inputs.insert("to", email());
+            }
         }
         Action::CreateContact {
             name: given,

@@ -35,6 +35,9 @@ impl Payload for Judge {
     const MAX_ATTEMPTS: i32 = 25;
 }
 
+/// Changed with every change of the prompt's words.
+pub const VERSION: u32 = 1;
+
 /// A model that doesn't answer as it was asked to is asked once more.
 const ATTEMPTS: usize = 2;
 

@@ -26,7 +26,8 @@ pub use act::{
     AskAssistant, CreateContact, CreateNote, DraftReply, Errand, FollowUp, Generic, MeetingBrief,
     ProcessEmail, SendEmail, WelcomeEmail,
 };
-pub use judge::Judge;
+pub use judge::{Judge, VERSION as JUDGE_VERSION};
+pub use plain::VERSION as PLAIN_VERSION;
 
 /// Forgets the texts of rules that this process has in mind.
 pub fn forget_read(app: &crate::state::App) {

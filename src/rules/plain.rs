@@ -11,6 +11,8 @@ use super::routes::read;
 
 /// What a user may write, as users are told.
 const GRAMMAR: &str = include_str!("../../docs/rules.md");
+/// Changed with every change of the prompt's words.
+pub const VERSION: u32 = 2;
 /// The first one, and one with the error of the first.
 const ATTEMPTS: usize = 2;
 /// Fewer words are a slip of the pen in the grammar.

@@ -327,6 +327,11 @@ async fn ten_oclock_is_ten_oclock_on_both_sides_of_the_change_of_clocks() {
             format!("{day}T{utc}:00+00:00"),
             "{event}"
         );
+        eventually("it is told", async || {
+            let left = practice.simulator.world().model().turns_left();
+            (left == 0).then_some(())
+        })
+        .await;
     }
     // The hour that is skipped is refused in words, not booked at another.
     practice.model_will([
@@ -372,4 +377,181 @@ async fn what_was_done_today_is_answered_from_the_log() {
         shown.contains("create_note") && shown.contains("sara@example.com"),
         "{shown}"
     );
+}
+
+#[tokio::test]
+async fn while_she_is_away_nobody_reminds_her() {
+    let practice = Practice::with_model().await.and_clients().await;
+    practice.model_will([
+        Turn::call("send_email", offer("At ten?", practice.morning(60)))
+            .and_call("wait_for_reply", json!({})),
+        Turn::say("She comes.").when("I am back"),
+    ]);
+    practice
+        .chat("Schedule an appointment with Sara Smith", None)
+        .await;
+    practice.approve_one("send_email").await;
+    let waiting = practice.until_waiting_for_round(1).await;
+    let planned: DateTime<Utc> =
+        serde_json::from_value(waiting["waiting_on"]["nudge_at"].clone()).unwrap();
+    let back = practice.now().date_naive() + TimeDelta::days(21);
+    practice.answers(
+        SARA,
+        &format!("I am out of the office until {back} and will answer then."),
+        "Auto-Submitted: auto-replied\r\n",
+    );
+    practice.pass_a_minute().await;
+    let waiting = eventually("it knows until when", async || {
+        let task = practice.until_waiting_for_round(1).await;
+        (!task["waiting_on"]["away_until"].is_null()).then_some(task)
+    })
+    .await;
+    assert_eq!(waiting["waiting_on"]["away_until"], json!(back));
+    let nudge: DateTime<Utc> =
+        serde_json::from_value(waiting["waiting_on"]["nudge_at"].clone()).unwrap();
+    assert!(nudge > planned && nudge.date_naive() > back, "{nudge}");
+    // Days pass in which she would have been reminded.
+    practice.pass("P10D", TimeDelta::days(10)).await;
+    practice.until_waiting_for_round(1).await;
+    assert_eq!(practice.sent().len(), 1);
+    assert_eq!(practice.simulator.world().model().turns_left(), 1);
+    practice.answers(SARA, "I am back, and ten is fine.", "");
+    practice.pass_a_minute().await;
+    let over = practice.until_over().await;
+    assert_eq!(over["result"]["text"], "She comes.", "{over}");
+}
+
+#[tokio::test]
+async fn before_a_meeting_there_is_a_brief_that_cites_and_does_nothing() {
+    let practice = Practice::with_model().await.and_clients().await;
+    practice.receive_from(
+        SARA,
+        "The boat",
+        "We want to sell the boat before the summer.",
+    );
+    practice.receive_from(
+        "Tom Jones <tom@firm.example>",
+        "A secret",
+        "The surprise party for the divorce is on Friday.",
+    );
+    practice.pass_a_minute().await;
+    practice
+        .until("both are read", "gmail", |item| item["done"] == 2)
+        .await;
+    practice
+        .saved(
+            "when calendar.meeting.upcoming if attendee_in_crm=yes then create_task type=meeting_brief",
+            "auto",
+        )
+        .await;
+    let found = practice
+        .in_person()
+        .await
+        .get("/api/contacts?q=Sara%20Smith")
+        .await
+        .ok();
+    let sara = found["items"][0]["id"].as_str().unwrap().to_owned();
+    let found = practice
+        .in_person()
+        .await
+        .get("/api/contacts?q=Tom%20Jones")
+        .await
+        .ok();
+    let tom = found["items"][0]["id"].as_str().unwrap().to_owned();
+    practice.model_will([
+        Turn::call("search", json!({"query": "boat", "contact_id": sara})),
+        // Neither all that there is, nor another client, nor anybody outside.
+        Turn::call("search", json!({"query": "divorce"}))
+            .and_call("search", json!({"query": "divorce", "contact_id": tom}))
+            .and_call("get_contact", json!({"id": tom}))
+            .and_call(
+                "send_email",
+                json!({"to": ["sara@example.com"], "subject": "Brief", "text": "Here it is."}),
+            ),
+        Turn::say(
+            "She wants to sell the boat [2: \"We want to sell the boat before the summer.\"].",
+        ),
+    ]);
+    let start = practice.now() + TimeDelta::hours(20);
+    let google = practice.simulator.world().google();
+    google
+        .add_event(
+            ANN,
+            &json!({"summary": "Annual review", "start": {"dateTime": start.to_rfc3339()},
+                "end": {"dateTime": (start + TimeDelta::hours(1)).to_rfc3339()},
+                "attendees": [{"email": "sara@example.com"}]}),
+        )
+        .unwrap();
+    practice.pass_a_minute().await;
+    practice
+        .until("the meeting is read", "calendar", |item| item["done"] == 1)
+        .await;
+    practice.pass("PT5M", TimeDelta::minutes(5)).await;
+    let brief = eventually("a brief", async || {
+        let page = practice
+            .in_person()
+            .await
+            .get("/api/tasks?type=meeting_brief")
+            .await
+            .ok();
+        let task = page["items"].get(0).cloned()?;
+        (task["state"] == "done").then_some(task)
+    })
+    .await;
+    let result = &brief["result"];
+    assert_eq!(
+        result["text"], "She wants to sell the boat [1].",
+        "{result}"
+    );
+    assert_eq!(
+        result["citations"][0]["quote"],
+        "We want to sell the boat before the summer."
+    );
+    assert!(practice.sent().is_empty());
+    assert!(practice.approvals("pending").await.is_empty());
+    let asked = practice.simulator.world().model().requests();
+    let all = serde_json::to_string(&asked).unwrap();
+    assert!(!all.contains("surprise party"), "another client's words");
+    // Once for this meeting.
+    practice.pass("PT10M", TimeDelta::minutes(10)).await;
+    practice.receive_from(SARA, "The boat again", "It is called Wanda.");
+    practice.pass_a_minute().await;
+    practice
+        .until("the third is read", "gmail", |item| item["done"] == 3)
+        .await;
+    let page = practice
+        .in_person()
+        .await
+        .get("/api/tasks?type=meeting_brief")
+        .await
+        .ok();
+    assert_eq!(page["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_run_that_takes_too_much_of_the_model_is_ended() {
+    let practice = Practice::with_model().await.and_clients().await;
+    practice
+        .settle_on(&json!({"daily_token_budget": 10_000_000,
+            "autonomy": {"send_email": "auto", "create_event": "ask", "write_crm": "ask"}}))
+        .await;
+    let dear = |turn: Turn| Turn {
+        usage: Some(paraplanner::simulator::model::Usage {
+            prompt_tokens: 300_000,
+            completion_tokens: 1,
+        }),
+        ..turn
+    };
+    practice.model_will([
+        Turn::call("send_email", offer("At ten?", practice.morning(21))),
+        dear(Turn::call("find_contacts", json!({"name": "Sara"}))),
+        dear(Turn::call("find_contacts", json!({"name": "Tom"}))),
+        Turn::say("This is never asked for."),
+    ]);
+    practice
+        .chat("Write to Sara Smith and ask whether ten suits her", None)
+        .await;
+    let over = practice.until_over().await;
+    assert_eq!(over["reason"], "too_expensive", "{over}");
+    assert_eq!(practice.simulator.world().model().turns_left(), 1);
 }

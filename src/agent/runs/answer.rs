@@ -43,6 +43,9 @@ pub(in crate::agent) async fn propose_all(
             continue;
         }
         let made = match written(&call.arguments) {
+            Ok(_) if !work.may_use(&call.name) => {
+                Err(ToolError::Wrong("this tool can't be used here".to_owned()))
+            }
             Ok(input) => act::action(app, scope, work, &call.name, &input).await,
             Err(error) => Err(error),
         };

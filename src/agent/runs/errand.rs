@@ -1,5 +1,6 @@
 //! What rules ask of the assistant. Somebody else's doing set it going, so it reads the one conversation or
-//! event that it is about and its people's records, and writes to nobody else.
+//! event that it is about and its people's records, and writes to nobody else. A brief reads all that its
+//! people are part of, and writes to nobody.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +14,7 @@ use crate::db::Scoped;
 use crate::identity::settings;
 use crate::llm;
 use crate::providers::openai::{Message, ToolCall};
-use crate::rules::{AskAssistant, DraftReply, Errand, ProcessEmail};
+use crate::rules::{AskAssistant, DraftReply, Errand, MeetingBrief, ProcessEmail};
 use crate::state::App;
 use crate::tasks::{Context, Failure, Handler, OrFailure as _};
 
@@ -21,7 +22,7 @@ impl Handler<App> for DraftReply {
     async fn run(self, context: Context<App>) -> Result<Value, Failure> {
         let what = "draft_reply: write the answer to this mail with reply_in_thread. The advisor reads it before \
             it is sent.";
-        run(&context, self.0, what, true).await
+        run(&context, self.0, what, How::Drafts).await
     }
 }
 
@@ -31,7 +32,7 @@ impl Handler<App> for AskAssistant {
             &context,
             self.0,
             "ask_assistant: do what its text says.",
-            false,
+            How::Acts,
         )
         .await
     }
@@ -41,8 +42,28 @@ impl Handler<App> for ProcessEmail {
     async fn run(self, context: Context<App>) -> Result<Value, Failure> {
         let what = "process_email: do what the advisor's standing instructions say about such a mail. Where they \
             say nothing, do nothing and tell the advisor in a few words what this mail asks of them.";
-        run(&context, self.0, what, false).await
+        run(&context, self.0, what, How::Acts).await
     }
+}
+
+impl Handler<App> for MeetingBrief {
+    async fn run(self, context: Context<App>) -> Result<Value, Failure> {
+        let what = "meeting_brief: write the advisor a brief for this meeting. Look up everybody who comes, and \
+            search what each of them is part of. Then say, in at most twelve lines: who comes, what was last spoken \
+            of, what is open or was promised, what happened in their life, and what to bring up. Each claim with \
+            its citation; nothing that you haven't read.";
+        run(&context, self.0, what, How::Brief).await
+    }
+}
+
+/// What an errand is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    Acts,
+    /// What it writes is read by the user before it is sent.
+    Drafts,
+    /// It tells the user, and does nothing.
+    Brief,
 }
 
 /// Begins the run, unless an earlier attempt has, and sees it through.
@@ -50,7 +71,7 @@ async fn run(
     context: &Context<App>,
     errand: Errand,
     what: &str,
-    is_draft: bool,
+    how: How,
 ) -> Result<Value, Failure> {
     let app = &context.app;
     let mut result = errand.drafted();
@@ -61,9 +82,7 @@ async fn run(
     if context.recorded::<bool>("begun").await?.is_none() {
         let work = Work::of_user(app, &context.scope).await.or_retry()?;
         let mut tx = context.begin().await?;
-        let (work, turns) = begin(&mut tx, &errand, work, what, is_draft)
-            .await
-            .or_retry()?;
+        let (work, turns) = begin(&mut tx, &errand, work, what, how).await.or_retry()?;
         // A run has the id of its task here.
         store::begin(&mut tx, context.task_id, &work, app.clock.now())
             .await
@@ -87,7 +106,7 @@ async fn begin(
     errand: &Errand,
     mut work: Work,
     what: &str,
-    is_draft: bool,
+    how: How,
 ) -> Result<(Work, Vec<Turn>), sqlx::Error> {
     let item = errand
         .item
@@ -107,7 +126,8 @@ async fn begin(
     work.named = Some(errand.bounds.named.clone());
     work.earlier.clone_from(&errand.bounds.seen);
     work.rule_is_auto = errand.bounds.rule_is_auto;
-    work.is_draft = is_draft;
+    work.is_draft = how == How::Drafts;
+    work.is_brief = how == How::Brief;
     // The user takes part in everything: that they do brings nothing into reach.
     let own: BTreeSet<String> = settings::own_addresses(tx)
         .await?

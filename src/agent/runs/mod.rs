@@ -6,6 +6,7 @@
 //! all have. So nothing is decided twice, and the model never words a thing again that was said.
 
 mod answer;
+mod away;
 mod errand;
 pub(super) mod store;
 mod waiting;
@@ -34,6 +35,8 @@ pub(super) use answer::{Proposed, propose_all};
 /// Turns of the model in one run, however many days it takes.
 const MOST_TURNS: usize = 40;
 const MOST_CALLS: usize = 8;
+/// Tokens of one run, however many days it takes; the user's day has a limit of its own.
+const MOST_TOKENS: u64 = 500_000;
 
 /// Goes on with a run.
 #[derive(Debug, Serialize, Deserialize)]
@@ -203,6 +206,13 @@ impl Going<'_> {
                 "I stopped here: this took more steps than it should. Tell me how to go on.",
             )));
         }
+        let spent: u64 = self.turns.iter().map(|turn| turn.tokens).sum();
+        if spent >= MOST_TOKENS {
+            return Ok(Some(End::because(
+                "too_expensive",
+                "I stopped here: this took more of the model than it should. Tell me how to go on.",
+            )));
+        }
         let canary = Canary::new();
         let prompt = prompt::system(app.clock.now(), &self.work, &canary);
         let mut messages = vec![Message::System(prompt)];
@@ -241,10 +251,13 @@ impl Going<'_> {
         }
         let place = self.turns.len();
         let proposed = propose_all(app, &scope, &mut self.work, &calls).await;
-        let mut turns = vec![Turn::of(Message::Assistant {
-            text,
-            tool_calls: calls.iter().map(run::told_back).collect(),
-        })];
+        let mut turns = vec![Turn {
+            tokens: usage.total(),
+            ..Turn::of(Message::Assistant {
+                text,
+                tool_calls: calls.iter().map(run::told_back).collect(),
+            })
+        }];
         turns.extend(proposed.refused());
         let mut tx = self.context.begin().await?;
         store::append(&mut tx, self.run_id, place, &turns)

@@ -31,6 +31,8 @@ struct Fixed {
     rule_is_auto: bool,
     #[serde(default)]
     is_draft: bool,
+    #[serde(default)]
+    is_brief: bool,
     seen: Vec<Item>,
 }
 
@@ -52,6 +54,7 @@ pub(in crate::agent) async fn begin(
         said: work.said.clone(),
         rule_is_auto: work.rule_is_auto,
         is_draft: work.is_draft,
+        is_brief: work.is_brief,
         seen: work.earlier.clone(),
     };
     sqlx::query!(
@@ -126,6 +129,7 @@ pub(super) async fn load(
     work.said = fixed.said;
     work.rule_is_auto = fixed.rule_is_auto;
     work.is_draft = fixed.is_draft;
+    work.is_brief = fixed.is_brief;
     work.earlier = fixed.seen;
     let rows = sqlx::query_scalar!(
         "select turn from run_turns where user_id = $1 and run_id = $2 order by place",

@@ -1,13 +1,13 @@
 //! Waiting for an answer: over days, by the user's working days, and never for ever.
 
-use chrono::{DateTime, Datelike as _, TimeDelta, TimeZone as _, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, TimeZone as _, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::answer::{Answered, result};
-use super::{End, Going};
+use super::{End, Going, away};
 use crate::agent::tools::read::show_email;
 use crate::agent::tools::{WaitForReply, arguments, written};
 use crate::agent::work::Turn;
@@ -29,6 +29,13 @@ const MOST_SHOWN: usize = 3;
 struct Times {
     nudge_at: DateTime<Utc>,
     until: DateTime<Utc>,
+}
+
+/// What follows from an automatic answer.
+#[derive(Serialize, Deserialize)]
+struct Away {
+    until: Option<NaiveDate>,
+    times: Times,
 }
 
 impl Going<'_> {
@@ -70,10 +77,29 @@ impl Going<'_> {
             "message_id": last.message_id, "thread_id": last.thread, "addresses": last.to,
             "nudge_at": times.nudge_at, "until": times.until, "round": round,
         });
-        let keys = sent.iter().map(|one| replies::came(one.awaited)).collect();
-        let woken = context
-            .wait(&name, keys, times.nudge_at, Some(shown))
+        let answers: Vec<String> = sent.iter().map(|one| replies::came(one.awaited)).collect();
+        let away = sent.iter().map(|one| replies::is_away(one.awaited));
+        let keys = answers.iter().cloned().chain(away).collect();
+        let mut woken = context
+            .wait(&name, keys, times.nudge_at, Some(shown.clone()))
             .await?;
+        if let Woken::Event { value, .. } = &woken
+            && value["kind"] == "automatic"
+        {
+            let away = self.away(&name, value, &times).await?;
+            let mut shown = shown;
+            shown["nudge_at"] = json!(away.times.nudge_at);
+            shown["until"] = json!(away.times.until);
+            shown["away_until"] = json!(away.until);
+            woken = context
+                .wait(
+                    &format!("{name}:away"),
+                    answers,
+                    away.times.nudge_at,
+                    Some(shown),
+                )
+                .await?;
+        }
         match woken {
             Woken::Event { value, .. } if value["kind"] == "undeliverable" => {
                 Ok(Answered::Over(End::because(
@@ -98,6 +124,44 @@ impl Going<'_> {
             ))),
             Woken::TimedOut => self.not_heard(call, last.awaited, days).await,
         }
+    }
+
+    /// An automatic answer came: reminders begin on the working day after their return, where it names one.
+    async fn away(&self, name: &str, value: &Value, times: &Times) -> Result<Away, Failure> {
+        let (context, zone) = (self.context, self.work.zone);
+        let read = async {
+            let id = value["email_id"].as_str().and_then(|id| id.parse().ok());
+            let mut tx = context.scope.begin(&context.app.pool).await.or_retry()?;
+            let mail = match id {
+                Some(id) => book::find_email(&mut tx, id).await.or_retry()?,
+                None => None,
+            };
+            tx.commit().await.or_retry()?;
+            let now = context.app.clock.now();
+            let until = mail.and_then(|mail| {
+                let written = mail
+                    .sent_at
+                    .unwrap_or(now)
+                    .with_timezone(&zone)
+                    .date_naive();
+                away::until(&mail.text, written)
+            });
+            let nudge_at = until
+                .and_then(|day| {
+                    zone.from_local_datetime(&day.and_time(self.work.hours.start))
+                        .earliest()
+                })
+                .map(|back| working_days_later(back.to_utc(), 1, &self.work.hours, zone))
+                .map_or(times.nudge_at, |back| back.max(times.nudge_at));
+            Ok(Away {
+                until,
+                times: Times {
+                    nudge_at,
+                    until: times.until + (nudge_at - times.nudge_at),
+                },
+            })
+        };
+        context.step(&format!("{name}:automatic"), read).await
     }
 
     async fn heard(

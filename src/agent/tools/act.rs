@@ -519,7 +519,7 @@ async fn answered(
         None => book::list_thread(&mut tx, id, 200).await?.pop(),
     };
     let email = email
-        .filter(|email| work.may_read_thread(email.thread_id))
+        .filter(|email| work.may_read_mail(email.thread_id, &[]))
         .ok_or_else(|| wrong("email_id: there is no such mail"))?;
     let own = settings::own_addresses(&mut tx).await?;
     Ok(Some((

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{ToolError, arguments, id, tool, wrong};
 use crate::agent::sources::{Seen, Sources};
@@ -154,6 +155,9 @@ async fn search(
         before: day(asked.before)?,
         contact_id: asked.contact_id.as_deref().map(id).transpose()?,
     };
+    if work.reach.is_some() {
+        within_reach(app, scope, request.contact_id, work).await?;
+    }
     let hits = retrieval::search(app, scope, &request).await?;
     Ok(hits
         .into_iter()
@@ -189,6 +193,22 @@ async fn search(
         .collect())
 }
 
+/// Restricted work searches what one of its people is part of.
+async fn within_reach(
+    app: &App,
+    scope: &UserScope,
+    contact: Option<Uuid>,
+    work: &Work,
+) -> Result<(), ToolError> {
+    let contact = contact.ok_or_else(|| wrong("contact_id: here only one person's is searched"))?;
+    let mut tx = scope.begin(&app.pool).await?;
+    let found = book::find_contact(&mut tx, contact).await?;
+    found
+        .filter(|contact| work.may_read_of(&contact.emails))
+        .map(drop)
+        .ok_or_else(|| wrong("there is no contact with this id"))
+}
+
 async fn get_email(
     app: &App,
     scope: &UserScope,
@@ -198,7 +218,7 @@ async fn get_email(
     let mut tx = scope.begin(&app.pool).await?;
     let email = book::find_email(&mut tx, id(&asked.id)?)
         .await?
-        .filter(|email| work.may_read_thread(email.thread_id))
+        .filter(|email| work.may_read_mail(email.thread_id, &email.people()))
         .ok_or_else(|| wrong("there is no mail with this id"))?;
     Ok(vec![show_email(&email, &mut work.sources)])
 }
@@ -211,11 +231,8 @@ async fn get_thread(
 ) -> Result<Vec<Value>, ToolError> {
     let mut tx = scope.begin(&app.pool).await?;
     let thread = id(&asked.thread_id)?;
-    let mails = if work.may_read_thread(thread) {
-        book::list_thread(&mut tx, thread, MAILS_OF_THREAD).await?
-    } else {
-        Vec::new()
-    };
+    let mut mails = book::list_thread(&mut tx, thread, MAILS_OF_THREAD).await?;
+    mails.retain(|email| work.may_read_mail(thread, &email.people()));
     if mails.is_empty() {
         return Err(wrong("there is no thread with this id"));
     }

@@ -109,6 +109,20 @@ pub struct Email {
     pub attachments: Value,
 }
 
+impl Email {
+    /// The addresses of those who can be seen to take part.
+    pub fn people(&self) -> Vec<String> {
+        let lists = [&self.recipients, &self.copied];
+        let named = lists.into_iter().filter_map(Value::as_array).flatten();
+        self.sender
+            .iter()
+            .chain(named)
+            .filter_map(|person| person["address"].as_str())
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
 pub async fn find_email(tx: &mut Scoped, id: Uuid) -> Result<Option<Email>, sqlx::Error> {
     let user_id = tx.user_id();
     sqlx::query_as!(

@@ -4,7 +4,7 @@
 //! `reading.rs` is the way in which every source is read; a source is a variant of [`Source`] and of
 //! `feed::Feed`, and a file beside this one that speaks with its provider. `keep.rs` brings the book
 //! to what a source says. Readings are queued by a new connection, by notifications, by `look.rs`
-//! when it finds something, and by the user. Only one of a source and user is under way at a time.
+//! when it finds something, and by the user. `upcoming.rs` notes what is about to happen. Only one of a source and user is under way at a time.
 
 mod calendar;
 mod feed;
@@ -18,6 +18,7 @@ mod reading;
 pub(super) mod routes;
 mod scope;
 mod store;
+mod upcoming;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -34,6 +35,7 @@ use crate::webhooks::{self, Delivered};
 
 pub use items::{Unreadable, external_id};
 pub use look::LookForChanges;
+pub use upcoming::NoteUpcoming;
 
 /// What a connection gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
+use uuid::Uuid;
 
 use crate::db::{Scoped, UserId};
 
@@ -346,6 +347,26 @@ pub(super) async fn ask_for_walk(tx: &mut Scoped, source: &str) -> Result<(), sq
     .execute(&mut **tx)
     .await
     .map(drop)
+}
+
+/// Users whose calendar is read, in the order of their ids.
+pub(super) async fn with_calendar(
+    pool: &PgPool,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<UserId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        select user_id as "user_id: UserId" from sync_due
+        where source = 'calendar' and ($1::uuid is null or user_id > $1)
+        order by user_id
+        limit $2
+        "#,
+        after,
+        limit,
+    )
+    .fetch_all(pool)
+    .await
 }
 
 /// Takes sources that are due, of whoever they are: nobody else gets them until `again_at`.

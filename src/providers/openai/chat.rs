@@ -72,6 +72,13 @@ pub struct Usage {
     pub completion_tokens: u64,
 }
 
+impl Usage {
+    /// Tokens, read and written.
+    pub const fn total(self) -> u64 {
+        self.prompt_tokens.saturating_add(self.completion_tokens)
+    }
+}
+
 /// What a stream yields. Tool calls come whole, at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChatPiece {

@@ -65,6 +65,7 @@ words! {
         CalendarEventCreated = "calendar.event.created",
         CalendarEventUpdated = "calendar.event.updated",
         CalendarEventCancelled = "calendar.event.cancelled",
+        CalendarMeetingUpcoming = "calendar.meeting.upcoming",
     }
 
     /// What a condition can ask about and a text can mention.
@@ -266,7 +267,8 @@ impl Event {
             Self::MessageReceived | Self::MessageSent | Self::MessageDeleted => OF_MAIL,
             Self::CalendarEventCreated
             | Self::CalendarEventUpdated
-            | Self::CalendarEventCancelled => OF_CALENDAR_EVENTS,
+            | Self::CalendarEventCancelled
+            | Self::CalendarMeetingUpcoming => OF_CALENDAR_EVENTS,
         }
     }
 
