@@ -1,5 +1,5 @@
 //! The command line: `serve` (default), `worker`, `demo`, `simulator`, `import`, `database`,
-//! `bench-queue`, `eval`, `openapi`.
+//! `bench-queue`, `eval`, `eval-assistant`, `openapi`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use paraplanner::app::Role;
 use paraplanner::commands::bench_queue::BenchQueue;
 use paraplanner::commands::demo::Providers;
+use paraplanner::commands::eval_assistant::Stage;
 use paraplanner::config::{Config, Source};
 use paraplanner::{app, commands, identity, telemetry};
 
@@ -60,6 +61,15 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Plays the scenarios of each prompt with the configured model, or with a simulated one
+    EvalAssistant {
+        /// Only scenarios whose name holds this
+        #[arg(long)]
+        only: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Prints the OpenAPI document
     Openapi,
 }
@@ -72,6 +82,16 @@ fn main() -> ExitCode {
             Ok(providers) => Some(providers),
             Err(error) => {
                 eprintln!("paraplanner: no port for the simulated providers: {error:#}");
+                return ExitCode::FAILURE;
+            }
+        },
+        _ => None,
+    };
+    let stage = match &arguments.command {
+        Some(Command::EvalAssistant { .. }) => match Stage::prepare(&mut source) {
+            Ok(stage) => Some(stage),
+            Err(error) => {
+                eprintln!("paraplanner: no place for the evaluation: {error:#}");
                 return ExitCode::FAILURE;
             }
         },
@@ -91,6 +111,7 @@ fn main() -> ExitCode {
         arguments.command.unwrap_or(Command::Serve),
         config,
         providers,
+        stage,
     ) {
         Ok(code) => code,
         Err(error) => {
@@ -100,7 +121,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, config: Config, providers: Option<Providers>) -> anyhow::Result<ExitCode> {
+fn run(
+    command: Command,
+    config: Config,
+    providers: Option<Providers>,
+    stage: Option<Stage>,
+) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -118,6 +144,10 @@ fn run(command: Command, config: Config, providers: Option<Providers>) -> anyhow
             Command::Import { files, user } => commands::import::run(config, files, &user).await,
             Command::Database => commands::database::run(config).await,
             Command::Eval { clients, json } => commands::eval::run(config, clients, json).await,
+            Command::EvalAssistant { only, json } => {
+                let stage = stage.context("the evaluation needs its place")?;
+                commands::eval_assistant::run(config, stage, only.as_deref(), json).await
+            }
             Command::Openapi => {
                 println!("{}", app::contract().to_pretty_json()?);
                 Ok(ExitCode::SUCCESS)

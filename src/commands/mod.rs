@@ -4,6 +4,7 @@ pub mod bench_queue;
 pub mod database;
 pub mod demo;
 pub mod eval;
+pub mod eval_assistant;
 pub mod import;
 pub mod serve;
 pub mod setup_check;

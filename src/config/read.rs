@@ -54,9 +54,18 @@ impl Source {
         )
     }
 
-    /// What a command decides, whatever the environment says.
+    /// What a command decides, whatever the environment says; nothing is the default.
     pub fn set(&mut self, name: &str, value: &str) {
-        self.0.insert(name.to_owned(), value.to_owned());
+        if value.is_empty() {
+            self.0.remove(name);
+        } else {
+            self.0.insert(name.to_owned(), value.to_owned());
+        }
+    }
+
+    /// Whether it is set to anything.
+    pub fn has(&self, name: &str) -> bool {
+        self.text(name).is_some_and(|value| !value.is_empty())
     }
 
     fn text(&self, name: &str) -> Option<&str> {
