@@ -69,8 +69,8 @@ impl Mailbox {
                 .collect())
         };
         let names = self.label_names.get_or_try_init(ask).await?;
-        let named = labels.iter().map(|id| names.get(id).unwrap_or(id).clone());
-        Ok(named.collect())
+        let called = labels.iter().map(|id| names.get(id).unwrap_or(id).clone());
+        Ok(called.collect())
     }
 
     /// Of what changed, each message once, as it is now.
