@@ -18,6 +18,7 @@ pub mod grammar;
 mod judge;
 mod plain;
 mod proposing;
+mod rehearsal;
 pub mod routes;
 mod store;
 mod templates;
@@ -35,3 +36,4 @@ pub fn forget_read(app: &crate::state::App) {
 }
 
 pub use proposing::{propose, texts};
+pub use rehearsal::{Rehearsal, rehearse};

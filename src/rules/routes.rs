@@ -1,22 +1,19 @@
 //! `/api/rules`: standing instructions, and their rehearsal.
 
-use std::sync::Arc;
-
 use axum::extract::State;
 use axum::http::StatusCode;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::engine::{Decision, Ledger, Standing, asks, decide, filled, unjudged};
-use super::grammar::{Rule, parse};
-use super::plain::{self, is_plain};
+use super::engine::asks;
+use super::grammar::{self, Rule, parse};
+use super::plain::is_plain;
+use super::rehearsal::{Rehearsal, rehearse};
 use super::store::{self, Stored};
-use super::{facts, grammar, judge};
-use crate::events;
 use crate::http::{CurrentUser, Cursor, Json, Page, PageQuery, Path, Problem, ProblemBody};
 use crate::identity::MayApprove;
 use crate::ids;
@@ -25,10 +22,6 @@ use crate::state::App;
 
 /// More than anybody keeps in mind.
 pub(super) const MOST_RULES: i64 = 1000;
-/// The latest events that a rehearsal looks at.
-const REHEARSED: i64 = 2000;
-/// How far a rehearsal looks back unless it is told.
-const USUALLY: TimeDelta = TimeDelta::days(7);
 
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -39,7 +32,7 @@ pub fn router() -> OpenApiRouter<App> {
 
 /// A rule, and what its text was understood as.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-struct RuleBody {
+pub(super) struct RuleBody {
     id: Option<Uuid>,
     text: String,
     enabled: bool,
@@ -55,7 +48,7 @@ struct RuleBody {
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Parsed {
+pub(super) struct Parsed {
     /// `gmail.message.received`
     trigger: String,
     /// `from=*@example.com and is_reply=no`; none when it acts always.
@@ -90,6 +83,23 @@ fn parameters(action: &grammar::Action) -> serde_json::Map<String, Value> {
     written
         .map(|(name, value)| (name.to_owned(), Value::from(value)))
         .collect()
+}
+
+impl RuleBody {
+    /// A rule that is only thought of.
+    pub(super) fn unsaved(text: String, rule: &Rule) -> Self {
+        Self {
+            id: None,
+            parsed: Some(Parsed::from(rule)),
+            text,
+            enabled: false,
+            autonomy: inherit(),
+            created_at: None,
+            last_matched_at: None,
+            match_count: 0,
+            notice: None,
+        }
+    }
 }
 
 impl From<Stored> for RuleBody {
@@ -271,48 +281,6 @@ struct Rehearse {
     since: Option<DateTime<Utc>>,
 }
 
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Rehearsal {
-    rule: RuleBody,
-    matches: Vec<Match>,
-    misses: Vec<Miss>,
-    /// What hangs on the rule's questions, which are asked when it is on, and not for a rehearsal.
-    undecided: Vec<Undecided>,
-    /// What the questions would have cost, in tokens of the model.
-    estimated_tokens: i64,
-}
-
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Undecided {
-    event: EventBody,
-    asks: Vec<String>,
-    /// If the answers let it.
-    would_do: Vec<Value>,
-}
-
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Match {
-    event: EventBody,
-    would_do: Vec<Value>,
-}
-
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Miss {
-    event: EventBody,
-    /// Which clause, and why.
-    failed: String,
-}
-
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-struct EventBody {
-    id: Uuid,
-    name: String,
-    title: String,
-    item_kind: Option<String>,
-    item_id: Option<Uuid>,
-    occurred_at: DateTime<Utc>,
-}
-
 /// What a rule would have done about what happened. Nothing is done. Plain words are turned into a rule by the
 /// model first, where one is configured: save the text that `rule` has then.
 #[utoipa::path(post, path = "/api/rules/preview", tag = "rules", responses(
@@ -324,77 +292,7 @@ async fn preview(
     CurrentUser(scope): CurrentUser,
     Json(asked): Json<Rehearse>,
 ) -> Result<Json<Rehearsal>, Problem> {
-    let (text, rule) = if is_plain(&asked.text) {
-        plain::written(&app, &scope, &asked.text).await?
-    } else {
-        let rule = read(&app, &asked.text).map_err(|words| Problem::invalid("text", words))?;
-        (asked.text.trim().to_owned(), rule)
-    };
-    let body = RuleBody {
-        id: None,
-        parsed: Some(Parsed::from(&rule)),
-        text: text.clone(),
-        enabled: false,
-        autonomy: inherit(),
-        created_at: None,
-        last_matched_at: None,
-        match_count: 0,
-        notice: None,
-    };
-    let since = asked.since.unwrap_or_else(|| app.clock.now() - USUALLY);
-    let mut tx = scope.begin(&app.pool).await?;
-    let events = events::since(&mut tx, since, REHEARSED).await?;
-    let known = facts::of(&mut tx, events).await?;
-    drop(tx);
-    let standing = Standing {
-        id: Uuid::nil(),
-        rule: Arc::new(rule),
-        text,
-        is_auto: false,
-    };
-    let (mut matches, mut misses, mut undecided) = (Vec::new(), Vec::new(), Vec::new());
-    let mut estimated_tokens = 0;
-    let mut ledger = Ledger::default();
-    for known in known {
-        let event = EventBody {
-            id: known.event.id,
-            name: known.event.name.clone(),
-            title: known.title.clone(),
-            item_kind: known.event.item_kind.clone(),
-            item_id: known.event.item_id,
-            occurred_at: known.event.occurred_at,
-        };
-        let at = known.event.seen_at();
-        let would_do = || {
-            let actions = standing.rule.actions.iter();
-            actions.map(|action| filled(action, &known)).collect()
-        };
-        match decide(&standing, &known, &ledger, at, &unjudged) {
-            Decision::Unconcerned => {}
-            Decision::Missed(failed) | Decision::Held(_, failed) => {
-                misses.push(Miss { event, failed });
-            }
-            Decision::Asks(asks) => {
-                estimated_tokens += judge::cost(&known, &asks);
-                let would_do = would_do();
-                undecided.push(Undecided {
-                    event,
-                    asks,
-                    would_do,
-                });
-            }
-            Decision::Acts => {
-                ledger.note(&standing, &known, at);
-                let would_do = would_do();
-                matches.push(Match { event, would_do });
-            }
-        }
-    }
-    Ok(Json(Rehearsal {
-        rule: body,
-        matches,
-        misses,
-        undecided,
-        estimated_tokens,
-    }))
+    rehearse(&app, &scope, &asked.text, asked.since)
+        .await
+        .map(Json)
 }
