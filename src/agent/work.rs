@@ -138,13 +138,15 @@ impl Work {
     pub fn cause(&self) -> Value {
         let (kind, id) = match (self.why.rule_id, self.why.conversation_id) {
             (Some(id), _) => ("rule", Some(id)),
-            (None, id) => ("conversation", id),
+            (None, Some(id)) => ("conversation", Some(id)),
+            // Another program, with the user's token.
+            (None, None) => ("token", None),
         };
         json!({"kind": kind, "id": id})
     }
 
-    /// Restricted work searches nothing, sets no rules and starts nothing new; a brief searches, and does
-    /// nothing at all.
+    /// Restricted work searches nothing, opens no records by id, sets no rules and starts nothing new; a brief
+    /// searches, and does nothing at all.
     pub fn may_use(&self, tool: &str) -> bool {
         if self.is_brief {
             return matches!(
@@ -160,7 +162,13 @@ impl Work {
         self.reach.is_none()
             || !matches!(
                 tool,
-                "search" | "list_activity" | "list_rules" | "propose_rule"
+                "search"
+                    | "get_note"
+                    | "get_deal"
+                    | "get_document"
+                    | "list_activity"
+                    | "list_rules"
+                    | "propose_rule"
             )
     }
 

@@ -108,7 +108,9 @@ pub(super) async fn get_event(
         .await?
         .filter(|event| work.may_read_of(&event.people()))
         .ok_or_else(|| wrong("there is no event with this id"))?;
-    Ok(vec![show(&event, work)])
+    let mut shown = show(&event, work);
+    shown["description"] = visible(&event.description).into();
+    Ok(vec![shown])
 }
 
 fn show(event: &book::Event, work: &mut Work) -> Value {

@@ -3,13 +3,14 @@
 //!
 //! Each tool has a strict schema made from its arguments' type; what a model writes is read leniently
 //! (other servers' models have other habits) and checked strictly. Results are JSON in one fixed
-//! envelope. A new tool: its arguments and function in `read`, `calendar`, `own` or `act`, a row in that
-//! file's `tools`, and its nature in [`nature`].
+//! envelope. A new tool: its arguments and function in `read`, `records`, `calendar`, `own` or `act`, a row in
+//! that file's `tools`, and its nature in [`nature`].
 
 pub(super) mod act;
 pub(super) mod calendar;
 mod own;
 pub(super) mod read;
+mod records;
 
 use std::str::FromStr as _;
 
@@ -46,9 +47,8 @@ pub(super) enum Nature {
 pub(super) fn nature(name: &str) -> Option<Nature> {
     Some(match name {
         "search" | "get_email" | "get_thread" | "find_contacts" | "get_contact" | "list_events"
-        | "get_event" | "find_free_slots" | "list_rules" | "draft_email" | "list_activity" => {
-            Nature::Reads
-        }
+        | "get_event" | "get_note" | "get_deal" | "get_document" | "find_free_slots"
+        | "list_rules" | "draft_email" | "list_activity" => Nature::Reads,
         "create_task" | "propose_rule" => Nature::Keeps,
         "send_email" | "reply_in_thread" | "create_event" | "update_event" | "cancel_event"
         | "create_contact" | "update_contact" | "create_note" => Nature::GoesOut,
@@ -60,9 +60,21 @@ pub(super) fn nature(name: &str) -> Option<Nature> {
 
 /// What a model is offered for work of this reach.
 pub(super) fn offered(work: &Work) -> Vec<Tool> {
-    let all = [read::tools(), calendar::tools(), own::tools(), act::tools()];
-    let all = all.into_iter().flatten();
+    let all = all().into_iter();
     all.filter(|tool| work.may_use(tool.name)).collect()
+}
+
+pub(super) fn all() -> Vec<Tool> {
+    [
+        read::tools(),
+        records::tools(),
+        calendar::tools(),
+        own::tools(),
+        act::tools(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -201,6 +213,15 @@ pub(super) async fn read(
             .await
             .map(|found| external(&found)),
         "get_event" => calendar::get_event(app, scope, arguments(input)?, work)
+            .await
+            .map(|found| external(&found)),
+        "get_note" => records::get_note(app, scope, arguments(input)?, work)
+            .await
+            .map(|found| external(&found)),
+        "get_deal" => records::get_deal(app, scope, arguments(input)?, work)
+            .await
+            .map(|found| external(&found)),
+        "get_document" => records::get_document(app, scope, arguments(input)?, work)
             .await
             .map(|found| external(&found)),
         "find_free_slots" => calendar::find_free_slots(app, scope, arguments(input)?, work).await,
