@@ -13,11 +13,12 @@ mod store;
 
 pub use keys::{address_key, address_keys};
 pub use new::{NewContact, NewDeal, NewDocument, NewEmail, NewEvent, NewNote, Person};
+pub use person::{ContactPage, find_contact_page};
 pub use store::{
-    Acquaintance, Contact, Document, Email, Event, Known, Stored, delete, events_between,
-    everybody, find_contact, find_contacts, find_email, find_event, find_people, ids_of,
-    list_thread, readers, source_text, upsert_contacts, upsert_deals, upsert_documents,
-    upsert_emails, upsert_events, upsert_notes,
+    Acquaintance, Contact, Deal, Document, Email, Event, Known, ListedSource, Note, Stored, delete,
+    events_between, everybody, find_contact, find_contacts, find_deal, find_document, find_email,
+    find_event, find_note, find_people, ids_of, list_sources, list_thread, readers, source_text,
+    upsert_contacts, upsert_deals, upsert_documents, upsert_emails, upsert_events, upsert_notes,
 };
 
 /// Who brought an item: what a file brought stays when a provider's record goes.

@@ -121,10 +121,20 @@ pub(super) async fn get_contact(
     Path(id): Path<Uuid>,
 ) -> Result<Json<ContactPage>, Problem> {
     let mut tx = scope.begin(&app.pool).await?;
-    let contact = find_contact(&mut tx, id)
-        .await?
-        .ok_or_else(Problem::not_found)?;
-    Ok(Json(page(&mut tx, contact, app.clock.now()).await?))
+    let page = find_contact_page(&mut tx, id, app.clock.now()).await?;
+    page.map(Json).ok_or_else(Problem::not_found)
+}
+
+/// A contact by id, with what there was with them until now.
+pub async fn find_contact_page(
+    tx: &mut Scoped,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Option<ContactPage>, sqlx::Error> {
+    match find_contact(tx, id).await? {
+        Some(contact) => page(tx, contact, now).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 async fn page(

@@ -11,6 +11,7 @@ mod records;
 
 use std::collections::{HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -28,7 +29,7 @@ pub use people::{
     Acquaintance, LatestMail, ListedDeal, ListedNote, Meeting, Somebody, deals_about, everybody,
     household, latest_mails, latest_notes, names_used, nearest_meetings, readers,
 };
-pub use records::{find_deal, find_note, upsert_deals, upsert_notes};
+pub use records::{Deal, Note, find_deal, find_note, upsert_deals, upsert_notes};
 
 /// What a batch changed: the ids under which new or changed items are stored, by the id they came with.
 #[derive(Debug, Default)]
@@ -221,5 +222,47 @@ pub async fn source_text(
         kind.name(),
     )
     .fetch_optional(&mut **tx)
+    .await
+}
+
+/// A source as it is listed.
+#[derive(Debug)]
+pub struct ListedSource {
+    pub id: Uuid,
+    /// What its page is headed with; of a note, how it begins.
+    pub title: String,
+    pub occurred_at: Option<DateTime<Utc>>,
+}
+
+/// The user's sources of one kind, the latest imported first, from before this id on.
+pub async fn list_sources(
+    tx: &mut Scoped,
+    kind: Kind,
+    before: Uuid,
+    limit: i64,
+) -> Result<Vec<ListedSource>, sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query_as!(
+        ListedSource,
+        r#"
+        (select id as "id!", subject as "title!", sent_at as "occurred_at?" from emails
+            where $2 = 'email' and user_id = $1 and id < $3 order by id desc limit $4)
+        union all (select id, name, null from contacts
+            where $2 = 'contact' and user_id = $1 and id < $3 order by id desc limit $4)
+        union all (select id, title, starts_at from calendar_events
+            where $2 = 'event' and user_id = $1 and id < $3 order by id desc limit $4)
+        union all (select id, title, imported_at from documents
+            where $2 = 'document' and user_id = $1 and id < $3 order by id desc limit $4)
+        union all (select id, left(text, 200), written_at from notes
+            where $2 = 'note' and user_id = $1 and id < $3 order by id desc limit $4)
+        union all (select id, name, null from deals
+            where $2 = 'deal' and user_id = $1 and id < $3 order by id desc limit $4)
+        "#,
+        user_id,
+        kind.name(),
+        before,
+        limit,
+    )
+    .fetch_all(&mut **tx)
     .await
 }
