@@ -12,6 +12,7 @@ mod canary;
 mod citations;
 mod extractive;
 mod intent;
+mod lent;
 mod prompt;
 mod reminder;
 mod run;
@@ -28,6 +29,7 @@ use uuid::Uuid;
 
 pub use extractive::is_about;
 pub use prompt::VERSION as PROMPT_VERSION;
+pub use lent::{Lent, NotLent, lent, use_lent};
 pub use reminder::Reminder;
 pub use runs::{AssistantRun, Said};
 
