@@ -293,8 +293,8 @@ async fn is_clear(
 pub(super) fn draft(input: &Value) -> Result<Value, ToolError> {
     let asked: SendEmail = arguments(input)?;
     Ok(json!({
-        "state": "drafted", "to": asked.to, "cc": asked.cc, "subject": asked.subject,
-        "text": asked.text, "note": "Nothing was sent.",
+        "state": "drafted", "to": asked.to, "cc": asked.cc, "bcc": asked.bcc,
+        "subject": asked.subject, "text": asked.text, "note": "Nothing was sent.",
     }))
 }
 
