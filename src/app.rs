@@ -35,7 +35,7 @@ use crate::tasks::{Keep, Queue, Registry, Tasks, TidyTasks, Worker, WorkerSettin
 use crate::telemetry::Metrics;
 use crate::{
     account, activity, agent, book, chat, demo_clock, demo_letter, effects, events, identity,
-    ingest, live, llm, operations, page, retrieval, rules, tasks, webhooks,
+    ingest, live, llm, mcp, operations, page, retrieval, rules, tasks, webhooks,
 };
 
 /// Until a reply begins, uploads and whole answers apart.
@@ -75,6 +75,7 @@ fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(demo_letter::router())
         .merge(chat::routes::router())
         .merge(demo_clock::router())
+        .merge(mcp::router())
         .layer(from_fn_with_state(REPLY_TIMEOUT, middleware::timeout));
     ordinary
         .merge(ingest::routes::upload_router())
@@ -161,6 +162,9 @@ fn router(app: &App, role: Role) -> anyhow::Result<Router> {
             CONTENT_TYPE,
             AUTHORIZATION,
             HeaderName::from_static("x-request-id"),
+            HeaderName::from_static("mcp-protocol-version"),
+            HeaderName::from_static("mcp-method"),
+            HeaderName::from_static("mcp-name"),
         ])
         .expose_headers([
             HeaderName::from_static("x-request-id"),

@@ -48,6 +48,9 @@ pub mod chat;
 pub mod account;
 
 pub mod operations;
+
+pub mod mcp;
+
 pub mod page;
 
 // Beside.

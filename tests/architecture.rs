@@ -37,6 +37,7 @@ const SLICES: &[&str] = &[
     "chat",
     "account",
     "operations",
+    "mcp",
     "page",
 ];
 const BESIDE: &[&str] = &["demo", "simulator"];

@@ -28,8 +28,8 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 pub use extractive::is_about;
-pub use prompt::VERSION as PROMPT_VERSION;
 pub use lent::{Lent, NotLent, lent, use_lent};
+pub use prompt::VERSION as PROMPT_VERSION;
 pub use reminder::Reminder;
 pub use runs::{AssistantRun, Said};
 

@@ -26,7 +26,7 @@ pub enum TokenScope {
 }
 
 impl TokenScope {
-    pub(super) const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Write => "write",
@@ -51,12 +51,18 @@ pub(super) enum Access {
 /// Reads that are sent as POST, because a question doesn't fit into a URL.
 const READS_BY_POST: [&str; 2] = ["/api/embeddings/search", "/api/rules/preview"];
 
+/// Where each message says what it wants: see [`Bearer`].
+const JUDGED_THERE: [&str; 1] = ["/mcp"];
+
 impl Access {
     /// The scope that a token lacks for this request.
     pub(super) fn lacks(&self, method: &Method, path: &str) -> Option<TokenScope> {
         let Self::Token(scopes) = self else {
             return None;
         };
+        if JUDGED_THERE.contains(&path) {
+            return None;
+        }
         let reads = is_read(method) || READS_BY_POST.contains(&path);
         let needed = if reads {
             TokenScope::Read
@@ -88,6 +94,34 @@ impl<S: Send + Sync> FromRequestParts<S> for InPerson {
         } else {
             Err(Problem::forbidden("an API token can't do this")
                 .detail("sign in and do it in person"))
+        }
+    }
+}
+
+/// Who asks with an API token, and what it may; a session doesn't count.
+#[derive(Clone, Debug)]
+pub struct Bearer {
+    pub scope: UserScope,
+    may: Vec<TokenScope>,
+}
+
+impl Bearer {
+    pub fn may(&self, what: TokenScope) -> bool {
+        self.may.contains(&what)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Bearer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let scope = parts.extensions.get::<UserScope>();
+        match (scope, parts.extensions.get()) {
+            (Some(scope), Some(Access::Token(may))) => Ok(Self {
+                scope: *scope,
+                may: may.clone(),
+            }),
+            _ => Err(Problem::unauthenticated()),
         }
     }
 }
@@ -129,5 +163,7 @@ mod tests {
             lacks(&Access::Session, Method::DELETE, "/api/account"),
             None
         );
+        // What is said there is judged there.
+        assert_eq!(lacks(&only(read), Method::POST, "/mcp"), None);
     }
 }

@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::db::UserScope;
 use crate::ids;
 
-pub use access::{InPerson, MayApprove};
+pub use access::{Bearer, InPerson, MayApprove, TokenScope};
 pub use session::{authenticate, no_session, refuse_foreign};
 
 /// The address under which `demo`, `import` and sign-in on one's own machine meet.

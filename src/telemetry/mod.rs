@@ -16,9 +16,9 @@ pub use metrics::Metrics;
 
 /// Starts logging for the process; a second call is ignored (tests share one process).
 pub fn init(settings: &Telemetry) {
-    // html5ever and lopdf tell strangers' content at warn level.
+    // html5ever and lopdf tell strangers' content at warn level, rmcp whole messages at debug level.
     let filter = EnvFilter::new(format!(
-        "{},html5ever=off,lopdf=off,sqlx::postgres::notice=off",
+        "{},html5ever=off,lopdf=off,rmcp=error,sqlx::postgres::notice=off",
         settings.log_level
     ));
     let lines = tracing_subscriber::fmt()

@@ -25,6 +25,7 @@ mod fresh;
 mod import;
 mod injection;
 mod isolation;
+mod mcp;
 mod model;
 mod operations;
 mod outage;
