@@ -143,6 +143,7 @@ struct Bench {
     model: Arc<Model>,
     program: Program,
     _data: tempfile::TempDir,
+    _server: tokio::task::JoinSet<std::io::Result<()>>,
 }
 
 impl Bench {
@@ -162,7 +163,8 @@ impl Bench {
         let router = Router::new()
             .route("/v1/chat/completions", post(answer))
             .with_state(Arc::clone(&model));
-        tokio::task::spawn(async move { axum::serve(listener, router).await });
+        let mut server = tokio::task::JoinSet::new();
+        server.spawn(async move { axum::serve(listener, router).await });
         let data = tempfile::tempdir().expect("a folder");
         let mut program = Program::start_with(
             data.path(),
@@ -182,6 +184,7 @@ impl Bench {
             model,
             program,
             _data: data,
+            _server: server,
         };
         let settings = json!({"daily_token_budget": 1_000_000_000,
             "autonomy": {"send_email": "auto", "create_event": "ask", "write_crm": "ask"}});
