@@ -311,7 +311,7 @@ pub(super) async fn events_of_tasks(
         from (select distinct task from unnest($2::uuid[]) as task) as tasks
         cross join lateral (
             select id from events
-            where user_id = $1 and caused_by is not null and caused_by ->> 'id' = task::text
+            where user_id = $1 and caused_by is not null and caused_by ->> 'id' = task::text and not past
             order by id
             limit $3
         ) as event
