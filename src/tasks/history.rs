@@ -146,7 +146,7 @@ pub(super) async fn record(
 pub(super) async fn list(
     tx: &mut Scoped,
     states: Option<&[State]>,
-    kind: Option<&str>,
+    kinds: Option<&[String]>,
     limit: i64,
     before: Option<Uuid>,
 ) -> Result<Vec<TaskView>, sqlx::Error> {
@@ -167,7 +167,7 @@ pub(super) async fn list(
                     waiting_on, created_at, null::timestamptz as finished_at
                 from tasks
                 where user_id = $1 and ($2::smallint[] is null or state = any($2))
-                    and ($3::text is null or kind = $3) and ($4::uuid is null or public_id < $4)
+                    and ($3::text[] is null or kind = any($3)) and ($4::uuid is null or public_id < $4)
                 order by public_id desc
                 limit $5::bigint + 1
             ) union all (
@@ -175,7 +175,7 @@ pub(super) async fn list(
                     progress_total, last_error, result, reason, caused_by, null, created_at, finished_at
                 from ended_tasks
                 where user_id = $1 and ($2::smallint[] is null or state = any($2))
-                    and ($3::text is null or kind = $3) and ($4::uuid is null or public_id < $4)
+                    and ($3::text[] is null or kind = any($3)) and ($4::uuid is null or public_id < $4)
                 order by public_id desc
                 limit $5::bigint + 1
             )
@@ -185,7 +185,7 @@ pub(super) async fn list(
         "#,
         user_id,
         states.as_deref(),
-        kind,
+        kinds,
         before,
         limit,
     )

@@ -27,8 +27,7 @@ pub struct TaskView {
     pub id: Uuid,
     #[serde(rename = "type")]
     pub kind: String,
-    /// `pending`, `in_progress`, `waiting`, `done`, `failed` or `cancelled`.
-    #[schema(value_type = String)]
+    #[schema(value_type = TaskStateName)]
     pub state: TaskState,
     /// Lower goes first.
     pub priority: i16,
@@ -40,13 +39,61 @@ pub struct TaskView {
     #[serde(skip)]
     pub progress_total: i64,
     pub last_error: Option<String>,
+    /// What came of it; each type has its own.
+    #[schema(value_type = Option<HashMap<String, Value>>)]
     pub result: Option<Value>,
+    /// A code, such as `no_reply`, `undeliverable`, `superseded` or `conflict`.
     pub reason: Option<String>,
+    #[schema(value_type = Option<Cause>)]
     pub caused_by: Option<Value>,
     /// What a waiting task waits for; null while it doesn't.
+    #[schema(value_type = Option<WaitingOn>)]
     pub waiting_on: Option<Value>,
     pub created_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// Where a task stands.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the contract")]
+enum TaskStateName {
+    Pending,
+    InProgress,
+    Waiting,
+    Done,
+    Failed,
+    Cancelled,
+}
+
+/// What led to a task.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes the contract")]
+struct Cause {
+    /// `rule`, `conversation`, `task`, `activity`, `webhook_event` …
+    kind: String,
+    id: Option<Uuid>,
+}
+
+/// What is waited for: an answer to a mail, tomorrow's tokens, or the end of the pause.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes the contract")]
+struct WaitingOn {
+    /// Of the mail whose answer is waited for.
+    message_id: Option<String>,
+    /// The provider's.
+    thread_id: Option<String>,
+    /// Whose answer it is.
+    addresses: Option<Vec<String>>,
+    /// They are reminded then.
+    nudge_at: Option<DateTime<Utc>>,
+    /// It is given up then.
+    until: Option<DateTime<Utc>>,
+    round: Option<i32>,
+    /// The day's tokens are used up until then.
+    budget_resets_at: Option<DateTime<Utc>>,
+    /// Everything is stopped.
+    paused: Option<bool>,
 }
 
 /// How far a task is, in its kind's unit (bytes for imports).
@@ -79,9 +126,11 @@ impl From<TaskView> for TaskBody {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filter {
-    /// Only tasks in this state.
+    /// Only tasks in this state, or in one of several: `pending,waiting`.
+    #[param(example = "pending,waiting")]
     state: Option<String>,
-    /// Only tasks of this type.
+    /// Only tasks of this type, or of one of several, with commas between them.
+    #[param(example = "follow_up")]
     #[serde(rename = "type")]
     kind: Option<String>,
 }
@@ -95,6 +144,20 @@ const STATES: [&str; 6] = [
     "cancelled",
 ];
 
+/// All states that are named, each of which must be one.
+fn states(names: &str) -> Result<Vec<TaskState>, Problem> {
+    let mut states = Vec::new();
+    for name in names.split(',') {
+        let meant = TaskState::named(name.trim());
+        if meant.is_empty() {
+            let words = format!("must be one of {}", STATES.join(", "));
+            return Err(Problem::invalid("state", words));
+        }
+        states.extend_from_slice(meant);
+    }
+    Ok(states)
+}
+
 /// The user's tasks, newest first.
 #[utoipa::path(get, path = "/api/tasks", tag = "tasks", params(PageQuery, Filter), responses(
     (status = 200, body = Page<TaskBody>), (status = 401, body = ProblemBody), (status = 422, body = ProblemBody)))]
@@ -105,18 +168,18 @@ async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<Json<Page<TaskBody>>, Problem> {
     let (limit, cursor) = page.parse()?;
-    let states = filter.state.as_deref().map(TaskState::named);
-    if states.is_some_and(<[TaskState]>::is_empty) {
-        return Err(Problem::invalid(
-            "state",
-            format!("must be one of {}", STATES.join(", ")),
-        ));
-    }
+    let states = filter.state.as_deref().map(states).transpose()?;
+    let kinds: Option<Vec<String>> = filter.kind.map(|kinds| {
+        kinds
+            .split(',')
+            .map(|kind| kind.trim().to_owned())
+            .collect()
+    });
     let mut tx = scope.begin(&app.pool).await?;
     let rows = history::list(
         &mut tx,
-        states,
-        filter.kind.as_deref(),
+        states.as_deref(),
+        kinds.as_deref(),
         limit,
         cursor.map(|cursor| cursor.id),
     )
