@@ -52,7 +52,9 @@ const TASK_GRACE: Duration = Duration::from_secs(20);
 #[derive(utoipa::OpenApi)]
 #[openapi(info(
     title = "Paraplanner",
-    description = "The open-source AI paraplanner. Sign in first: a session cookie authenticates every call."
+    description = "The open-source AI paraplanner. A signed-in browser's session or an API token says who asks. \
+                   Errors are `application/problem+json`; what the user may not see is a 404. Lists take `limit` and \
+                   `cursor`. docs/frontend.md tells what isn't obvious from here."
 ))]
 struct Contract;
 
@@ -84,8 +86,8 @@ fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
 }
 
 /// The contract as `/openapi.json` publishes it.
-pub fn contract() -> utoipa::openapi::OpenApi {
-    routes().1
+pub fn contract() -> serde_json::Value {
+    operations::contract::publish(&routes().1)
 }
 
 /// Which kinds of task this program does; a new kind is a line here.
@@ -139,9 +141,12 @@ pub enum Role {
 }
 
 fn router(app: &App, role: Role) -> anyhow::Result<Router> {
-    let (api, contract) = routes();
+    let (api, described) = routes();
     let open = match role {
-        Role::Server => api.merge(operations::docs(contract)).merge(page::router()),
+        Role::Server => {
+            let contract = operations::contract::publish(&described);
+            api.merge(operations::docs(contract)).merge(page::router())
+        }
         Role::Worker => operations::router().into(),
     };
     let metrics = app.metrics.clone();

@@ -149,7 +149,7 @@ fn run(
                 commands::eval_assistant::run(config, stage, only.as_deref(), json).await
             }
             Command::Openapi => {
-                println!("{}", app::contract().to_pretty_json()?);
+                println!("{:#}", app::contract());
                 Ok(ExitCode::SUCCESS)
             }
         }

@@ -1,16 +1,18 @@
 //! What operators and developers ask: `/health`, `/ready`, `/metrics`, `/openapi.json`, `/docs`.
 
+pub mod contract;
+
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{AppendHeaders, IntoResponse};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use serde::Serialize;
+use serde_json::Value;
 use subtle::ConstantTimeEq as _;
-use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::Config;
@@ -29,7 +31,7 @@ pub fn router() -> OpenApiRouter<App> {
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Health {
-    /// Always `ok`.
+    #[schema(value_type = Alive)]
     status: &'static str,
     version: &'static str,
 }
@@ -43,10 +45,29 @@ async fn health() -> Json<Health> {
     })
 }
 
+/// The only answer.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the contract")]
+enum Alive {
+    Ok,
+}
+
+/// What keeps an instance from serving.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the contract")]
+enum Missing {
+    Database,
+    Migrations,
+    Worker,
+    Stopping,
+}
+
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Ready {
     ready: bool,
-    /// `database`, `migrations`, `worker` or `stopping`.
+    #[schema(value_type = Vec<Missing>)]
     missing: Vec<&'static str>,
 }
 
@@ -103,7 +124,7 @@ async fn metrics(State(app): State<App>, headers: HeaderMap) -> Result<impl Into
     }
     let text = app.metrics.text().map_err(Problem::internal)?;
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    Ok((AppendHeaders([(CONTENT_TYPE, kind)]), text))
+    Ok(([(CONTENT_TYPE, kind)], text))
 }
 
 const DOCS_POLICY: HeaderValue = HeaderValue::from_static(
@@ -112,9 +133,9 @@ const DOCS_POLICY: HeaderValue = HeaderValue::from_static(
 );
 
 /// The contract and its interactive page, which Swagger UI makes; all of it from the binary.
-pub fn docs(api: OpenApi) -> Router<App> {
+pub fn docs(contract: Value) -> Router<App> {
     Router::new()
-        .route("/openapi.json", get(async move || Json(api.clone())))
+        .route("/openapi.json", get(async move || Json(contract.clone())))
         .route("/docs", get(async || docs_file("index.html")))
         .route("/docs/", get(async || docs_file("index.html")))
         .route(
@@ -138,10 +159,10 @@ fn docs_file(name: &str) -> Result<impl IntoResponse + use<>, Problem> {
             .replace("src=\"./", "src=\"/docs/");
         bytes = page.into_bytes();
     }
-    let headers = AppendHeaders([
+    let headers = [
         (CONTENT_TYPE, kind),
         (CONTENT_SECURITY_POLICY, DOCS_POLICY),
         (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-    ]);
+    ];
     Ok((headers, bytes))
 }

@@ -26,7 +26,7 @@ pub fn router() -> OpenApiRouter<App> {
 /// Everything that is held on the user: a zip of JSON lines and `.eml` files, streamed while it is read. One at a
 /// time. `manifest.json` in it says what each file has; a zip without its end broke off.
 #[utoipa::path(get, path = "/api/account/export", tag = "account", responses(
-    (status = 200, content_type = "application/zip", body = Vec<u8>), (status = 401, body = ProblemBody),
+    (status = 200, content_type = "application/zip", body = String), (status = 401, body = ProblemBody),
     (status = 403, body = ProblemBody), (status = 409, body = ProblemBody)))]
 async fn take_along(
     State(app): State<App>,

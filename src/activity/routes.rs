@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{Entry, store};
+use super::{Actor, Entry, Why, store};
 use crate::http::{CurrentUser, Cursor, Json, Page, PageQuery, Problem, ProblemBody, Query};
 use crate::state::App;
 
@@ -23,24 +23,42 @@ pub fn router() -> OpenApiRouter<App> {
 struct EntryBody {
     id: Uuid,
     at: DateTime<Utc>,
-    /// `user`, `assistant`, `rule` or `system`.
+    #[schema(value_type = Actor)]
     actor: String,
+    /// `send_email`, `undo_create_event`, `change_settings`, `export` …
     action: String,
     /// Whom or what it concerned.
     target: Option<String>,
-    /// `{conversation_id, rule_id, task_id, event_id}`
+    #[schema(value_type = Why)]
     why: Value,
-    /// As it was first wanted; null where it is what was done.
+    /// As it was first wanted.
+    #[schema(value_type = Option<HashMap<String, Value>>)]
     proposed: Option<Value>,
     /// What was done, or would have been.
+    #[schema(value_type = Option<HashMap<String, Value>>)]
     r#final: Option<Value>,
+    /// What came of it: a `state` such as `done`, `failed`, `rejected` or `stale`, and what belongs to it.
+    #[schema(value_type = Option<HashMap<String, Value>>)]
     result: Option<Value>,
-    /// `{possible, how, undone_by}`; null where it can't be taken back.
+    /// Null where it can't be taken back.
+    #[schema(value_type = Option<CanUndo>)]
     undo: Option<Value>,
     /// The entry that this one took back.
     undoes: Option<Uuid>,
     /// SHA-256 over the entry before and this one.
     hash: String,
+}
+
+/// How an entry can be taken back.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes the contract")]
+struct CanUndo {
+    /// At `POST /api/activity/{id}/undo`.
+    possible: bool,
+    /// What is done then, in words.
+    how: String,
+    /// The entry that took it back.
+    undone_by: Option<Uuid>,
 }
 
 impl From<Entry> for EntryBody {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::keys::{address_key, address_keys, mail_key};
 use super::store::{
-    self, Contact, LatestMail, ListedDeal, ListedNote, Meeting, Somebody, find_contact,
+    self, Contact, Extra, LatestMail, ListedDeal, ListedNote, Meeting, Somebody, find_contact,
 };
 use super::{Kind, Person};
 use crate::db::Scoped;
@@ -50,15 +50,30 @@ const PUBLIC_DOMAINS: [&str; 16] = [
 /// A contact, and what there was with them.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct ContactPage {
-    #[serde(flatten)]
-    contact: Contact,
+    id: Uuid,
+    /// The provider's own id, or the file's: `hubspot:51`.
+    uid: Option<String>,
+    name: String,
+    emails: Vec<String>,
+    phones: Vec<String>,
+    organisation: Option<String>,
+    title: Option<String>,
+    addresses: Vec<String>,
+    birthday: Option<String>,
+    /// What the record itself says about them: `notes` of the list of contacts.
+    remarks: String,
+    #[schema(value_type = Vec<Extra>)]
+    extra: Value,
+    /// The record as lines of text: what citations quote.
+    text: String,
+    imported_at: DateTime<Utc>,
     relation: Relation,
     /// The latest mail, or meeting that has begun.
     last_contact: Option<LastContact>,
     next_meeting: Option<NextMeeting>,
     /// The latest ones.
     mails: Vec<ListedMail>,
-    /// The latest ones.
+    /// The latest ones written about them.
     notes: Vec<ListedNote>,
     deals: Vec<ListedDeal>,
     /// Others who share an address, a phone number or a home.
@@ -184,7 +199,19 @@ async fn page(
         deals,
         household,
         also_known_as: other_names(&contact.name, &contact.emails, names),
-        contact,
+        id: contact.id,
+        uid: contact.uid,
+        name: contact.name,
+        emails: contact.emails,
+        phones: contact.phones,
+        organisation: contact.organisation,
+        title: contact.title,
+        addresses: contact.addresses,
+        birthday: contact.birthday,
+        remarks: contact.notes,
+        extra: contact.extra,
+        text: contact.text,
+        imported_at: contact.imported_at,
     })
 }
 

@@ -44,8 +44,18 @@ struct EmailBody {
     text: String,
     /// Sanitised; loads nothing.
     html: Option<String>,
-    /// List of `{name, content_type, size}`.
+    #[schema(value_type = Vec<Attachment>)]
     attachments: Value,
+}
+
+/// What a mail carries.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes the contract")]
+struct Attachment {
+    name: Option<String>,
+    content_type: Option<String>,
+    /// In bytes.
+    size: Option<i64>,
 }
 
 impl TryFrom<Email> for EmailBody {

@@ -16,7 +16,7 @@ pub(super) struct ChatBody {
     /// Go on with this conversation; null or absent begins a new one.
     conversation_id: Option<Uuid>,
     /// As `useChat` sends it: only the text of the last message is taken, and it must be the user's.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<HashMap<String, Value>>>)]
     messages: Option<Vec<UiMessage>>,
 }
 

@@ -90,13 +90,13 @@ struct Answer {
     mode: Mode,
     text: String,
     citations: Vec<Citation>,
-    /// List of `{name, input, output, ok}`.
+    #[schema(value_type = Vec<store::ToolCall>)]
     tool_calls: Vec<Value>,
     /// What the assistant asks leave for.
     approvals: Vec<Approval>,
-    /// List of `{code, text}`.
+    #[schema(value_type = Vec<store::Warning>)]
     warnings: Vec<Value>,
-    /// `{input_tokens, output_tokens}` as the model server told them.
+    #[schema(value_type = Option<store::Usage>)]
     usage: Option<Value>,
 }
 

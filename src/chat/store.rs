@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::agent::Turn;
+use crate::agent::{Citation, Mode, Turn};
 use crate::db::Scoped;
 use crate::http::Cursor;
 
@@ -22,21 +22,63 @@ pub(super) struct Conversation {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Message {
     pub id: Uuid,
-    /// `user` or `assistant`.
+    #[schema(value_type = Role)]
     pub role: String,
-    /// `model` or `extractive`; null for the user's own.
+    /// Null for the user's own.
+    #[schema(value_type = Option<Mode>)]
     pub mode: Option<String>,
     pub text: String,
     /// As `data-citation` has them.
+    #[schema(value_type = Vec<Citation>)]
     pub citations: Value,
-    /// List of `{name, input, output, ok}`.
+    #[schema(value_type = Vec<ToolCall>)]
     pub tool_calls: Value,
-    /// List of `{code, text}`.
+    #[schema(value_type = Vec<Warning>)]
     pub warnings: Value,
+    #[schema(value_type = Option<Usage>)]
     pub usage: Option<Value>,
     /// False for an answer that was cut off.
     pub complete: bool,
     pub created_at: DateTime<Utc>,
+}
+
+/// Who says it.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the contract")]
+enum Role {
+    User,
+    Assistant,
+}
+
+/// What the assistant looked up or wanted to do.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes the contract")]
+pub(super) struct ToolCall {
+    name: String,
+    /// What it was called with.
+    input: Value,
+    /// Of what waits for the user's word, with `approval_id`.
+    output: Value,
+    /// False when it failed; null while it has no answer.
+    ok: Option<bool>,
+}
+
+/// Something the reader should know that isn't part of the answer.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes the contract")]
+pub(super) struct Warning {
+    code: String,
+    text: String,
+}
+
+/// Tokens, as the model's server told them.
+#[derive(utoipa::ToSchema)]
+#[schema(as = TokenUsage)]
+#[expect(dead_code, reason = "describes the contract")]
+pub(super) struct Usage {
+    input_tokens: u64,
+    output_tokens: u64,
 }
 
 pub(super) async fn create(

@@ -153,6 +153,7 @@ fn pool_of(max_connections: u32, first: &'static str) -> PgPoolOptions {
 
 /// What `/health/database` tells.
 #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = DatabaseHealth)]
 pub struct Health {
     pub round_trip_ms: f64,
     pub pool: PoolUse,

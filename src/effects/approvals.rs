@@ -1,5 +1,7 @@
 //! What is to be done, as it is stored for the user's word: exactly this input, once.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -9,6 +11,7 @@ use super::action::{Action, Wrong};
 use super::policy::{self, Bounds, Circle, Risk};
 use super::replies;
 use crate::activity::{self, Actor, Why};
+use crate::book::Kind;
 use crate::db::Scoped;
 use crate::http::Cursor;
 use crate::ids;
@@ -36,36 +39,157 @@ pub struct Proposal<'a> {
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Approval {
     pub id: Uuid,
-    /// `send_email`, `create_event`, `update_event`, `cancel_event`, `create_contact`,
-    /// `update_contact` or `create_note`.
+    #[schema(value_type = ActionName)]
     pub action: String,
-    /// What will be done, as it will be done.
+    /// What will be done, as it will be done; each action has its own.
+    #[schema(value_type = Input)]
     pub input: Value,
     /// SHA-256 over the action, the input, whose it is, and the rules by which it was judged.
     pub digest: String,
     /// The input as it was first wanted, where the user has changed it.
+    #[schema(value_type = Option<Input>)]
     pub proposed: Option<Value>,
-    /// What will be done, in words: `{summary, recipients: [{address, ascii}], fields: [{label, value}]}`.
+    /// What will be done, in words.
+    #[schema(value_type = Preview)]
     pub preview: Value,
     pub reason: String,
-    /// List of `{code, text}`.
+    /// What speaks against it. Show all of it before it is allowed.
+    #[schema(value_type = Vec<Risk>)]
     pub risk: Value,
-    /// What was in view when it was thought of: list of `{kind, id, title}`.
+    /// What was in view when it was thought of.
+    #[schema(value_type = Vec<Source>)]
     pub sources: Value,
+    #[schema(value_type = CausedBy)]
     pub caused_by: Value,
-    /// `pending`, `approved`, `rejected`, `expired`, `stale` or `superseded`.
+    #[schema(value_type = ApprovalState)]
     pub state: String,
     /// Nobody was asked: a setting or a rule allows it.
     pub automatic: bool,
     /// What the user said when refusing, or why it became stale.
     pub decision: Option<String>,
-    /// What came of doing it: `{state: "done" or "failed" or "unknown", result, error}`.
+    /// What came of doing it; null until then.
+    #[schema(value_type = Option<Came>)]
     pub outcome: Option<Value>,
     pub created_at: DateTime<Utc>,
     pub decided_at: Option<DateTime<Utc>>,
     pub expires_at: DateTime<Utc>,
     #[serde(skip)]
     pub bounds: Value,
+}
+
+/// What can be done outside.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the contract")]
+pub enum ActionName {
+    SendEmail,
+    CreateEvent,
+    UpdateEvent,
+    CancelEvent,
+    CreateContact,
+    UpdateContact,
+    CreateNote,
+}
+
+/// Where an approval stands.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the contract")]
+pub enum ApprovalState {
+    Pending,
+    Approved,
+    Rejected,
+    Expired,
+    Stale,
+    Superseded,
+}
+
+/// The input of an action: of `send_email` `to`, `cc`, `bcc`, `subject`, `text`; of `create_event` `title`, `start`,
+/// `end`, `attendees`, `location`, `description`; of `update_contact` `name` and `changes`; and so on.
+#[derive(utoipa::ToSchema)]
+#[schema(as = ActionInput)]
+#[expect(dead_code, reason = "describes the contract")]
+pub struct Input(HashMap<String, Value>);
+
+/// An action in words, made of its input alone.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes the contract")]
+pub struct Preview {
+    summary: String,
+    /// Everybody whom it reaches.
+    recipients: Vec<Recipient>,
+    fields: Vec<Field>,
+}
+
+/// An address in full.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes the contract")]
+pub struct Recipient {
+    address: String,
+    /// With everything that only looks like a Latin letter written out.
+    ascii: String,
+}
+
+/// A part of the input in words.
+#[derive(utoipa::ToSchema)]
+#[schema(as = PreviewField)]
+#[expect(dead_code, reason = "describes the contract")]
+pub struct Field {
+    label: String,
+    value: String,
+}
+
+/// Something that was in view.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes the contract")]
+pub struct Source {
+    kind: Kind,
+    id: Uuid,
+    title: String,
+}
+
+/// Who wanted it.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes the contract")]
+pub struct CausedBy {
+    kind: CauseKind,
+    id: Option<Uuid>,
+    conversation_id: Option<Uuid>,
+    rule_id: Option<Uuid>,
+    task_id: Option<Uuid>,
+    event_id: Option<Uuid>,
+}
+
+/// What an action comes from.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the contract")]
+pub enum CauseKind {
+    Rule,
+    Conversation,
+    Task,
+}
+
+/// What came of an action.
+#[derive(utoipa::ToSchema)]
+#[schema(as = Outcome)]
+#[expect(dead_code, reason = "describes the contract")]
+pub struct Came {
+    state: CameState,
+    /// What the provider said; of one that is done.
+    result: Option<HashMap<String, Value>>,
+    /// Of one that isn't, in words.
+    error: Option<String>,
+}
+
+/// Whether it was done; `unknown` is never tried again by itself.
+#[derive(utoipa::ToSchema)]
+#[schema(as = OutcomeState, rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the contract")]
+pub enum CameState {
+    Done,
+    Failed,
+    Unknown,
 }
 
 impl Approval {

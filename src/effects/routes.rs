@@ -33,6 +33,7 @@ pub fn router() -> OpenApiRouter<App> {
 #[into_params(parameter_in = Query)]
 struct Filter {
     /// Only those in this state.
+    #[param(value_type = Option<approvals::ApprovalState>, inline)]
     state: Option<String>,
 }
 
@@ -90,6 +91,7 @@ struct Approve {
     /// What was looked at; anything else now is a conflict.
     expected_digest: Option<String>,
     /// What is to be done instead.
+    #[schema(value_type = Option<approvals::Input>)]
     input: Option<Value>,
 }
 

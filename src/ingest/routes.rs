@@ -50,7 +50,7 @@ pub(super) struct Queued {
 #[expect(dead_code, reason = "describes the form to OpenAPI")]
 struct Files {
     /// .mbox, .eml, .txt, .md, .html, .pdf, .vcf, .ics, or a .csv of contacts.
-    #[schema(content_media_type = "application/octet-stream")]
+    #[schema(value_type = Vec<String>)]
     file: Vec<Vec<u8>>,
 }
 
@@ -242,10 +242,10 @@ async fn queue(
 /// How far the import of one source is.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct SourceStatus {
-    /// `documents`; `gmail`, `calendar`, `hubspot_contacts`, `hubspot_notes` and `hubspot_deals` when
-    /// they are connected.
+    /// `documents` always; the others when they are connected.
+    #[schema(value_type = SourceName)]
     pub source: &'static str,
-    /// `idle`, `running`, `needs_reauth` or `failing`.
+    #[schema(value_type = SourceState)]
     pub state: &'static str,
     /// Items that are stored; of `documents`, passages that are searchable by words and by meaning,
     /// whatever source they are of.
@@ -273,7 +273,32 @@ pub(super) struct SourceStatus {
     pub bytes_left: i64,
 }
 
+/// Where things come from.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the contract")]
+enum SourceName {
+    Documents,
+    Gmail,
+    Calendar,
+    HubspotContacts,
+    HubspotNotes,
+    HubspotDeals,
+}
+
+/// How a source is.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the contract")]
+enum SourceState {
+    Idle,
+    Running,
+    NeedsReauth,
+    Failing,
+}
+
 #[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = IngestStatus)]
 struct Status {
     items: Vec<SourceStatus>,
 }

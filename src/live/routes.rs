@@ -19,7 +19,8 @@ pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(events))
 }
 
-/// What changes for this user, as it happens: `ingest` and `task` events. A hint; the API has the truth.
+/// What changes for this user, as it happens: events named `ingest`, `task`, `approval` and `activity`, and `bye`
+/// before the server stops. Each is a hint with a small JSON; the API has the truth.
 #[utoipa::path(get, path = "/api/events", tag = "events", responses(
     (status = 200, content_type = "text/event-stream", body = String), (status = 401, body = ProblemBody)))]
 async fn events(State(app): State<App>, CurrentUser(scope): CurrentUser) -> impl IntoResponse {

@@ -18,7 +18,8 @@ const ANSWER: i64 = 1000;
 const CHARS: usize = 4;
 
 /// What the tokens were for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
 pub enum Purpose {
     /// Answers in conversations.
     Chat,
@@ -178,7 +179,7 @@ pub async fn spend(
 pub(super) struct Spent {
     /// In the user's time zone.
     pub day: NaiveDate,
-    /// `chat`, `assistant` or `rules`.
+    #[schema(value_type = Purpose)]
     pub purpose: String,
     pub input_tokens: i64,
     pub output_tokens: i64,

@@ -1,5 +1,6 @@
 //! What a rule would have done about what happened, by the code that acts when it is on. Nothing is done.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -38,12 +39,14 @@ struct Undecided {
     event: EventBody,
     asks: Vec<String>,
     /// If the answers let it.
+    #[schema(value_type = Vec<WouldDo>)]
     would_do: Vec<Value>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Match {
     event: EventBody,
+    #[schema(value_type = Vec<WouldDo>)]
     would_do: Vec<Value>,
 }
 
@@ -59,9 +62,18 @@ struct EventBody {
     id: Uuid,
     name: String,
     title: String,
+    #[schema(value_type = Option<crate::book::Kind>)]
     item_kind: Option<String>,
     item_id: Option<Uuid>,
     occurred_at: DateTime<Utc>,
+}
+
+/// An action with its blanks filled in.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes the contract")]
+struct WouldDo {
+    action: String,
+    parameters: HashMap<String, Option<String>>,
 }
 
 /// Rehearses a text in the grammar or in plain words, which the model turns into a rule first.

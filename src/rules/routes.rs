@@ -1,5 +1,7 @@
 //! `/api/rules`: standing instructions, and their rehearsal.
 
+use std::collections::HashMap;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
@@ -31,15 +33,24 @@ pub fn router() -> OpenApiRouter<App> {
 }
 
 /// A rule, and what its text was understood as.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Default, Serialize, utoipa::ToSchema)]
 pub(super) struct RuleBody {
     id: Option<Uuid>,
     text: String,
     enabled: bool,
-    /// `inherit`, or `auto`: what it does outside needs no approval.
+    #[schema(value_type = RuleAutonomy)]
     autonomy: String,
-    #[serde(flatten)]
-    parsed: Option<Parsed>,
+    /// `gmail.message.received`; null, like all of what follows, when the text can't be read any more.
+    trigger: Option<String>,
+    /// `from=*@example.com and is_reply=no`; null when it acts always.
+    condition: Option<String>,
+    /// The first action's name.
+    action: Option<String>,
+    /// The first action's parameters, as written.
+    #[schema(value_type = Option<HashMap<String, String>>)]
+    parameters: Option<serde_json::Map<String, Value>>,
+    /// All actions, each in the grammar.
+    actions: Vec<String>,
     created_at: Option<DateTime<Utc>>,
     last_matched_at: Option<DateTime<Utc>>,
     match_count: i64,
@@ -47,33 +58,36 @@ pub(super) struct RuleBody {
     notice: Option<String>,
 }
 
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub(super) struct Parsed {
-    /// `gmail.message.received`
-    trigger: String,
-    /// `from=*@example.com and is_reply=no`; none when it acts always.
-    condition: Option<String>,
-    /// The first action's name.
-    action: String,
-    /// The first action's parameters, as written.
-    parameters: serde_json::Map<String, Value>,
-    /// All actions, each in the grammar.
-    actions: Vec<String>,
+/// `auto`: what the rule does outside needs no approval.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the contract")]
+enum RuleAutonomy {
+    Inherit,
+    Auto,
 }
 
-impl From<&Rule> for Parsed {
-    fn from(rule: &Rule) -> Self {
-        let triggers: Vec<String> = rule.triggers.iter().map(ToString::to_string).collect();
+impl RuleBody {
+    /// A rule that is only thought of.
+    pub(super) fn unsaved(text: String, rule: &Rule) -> Self {
         Self {
-            trigger: triggers.join(" or "),
-            condition: rule.condition.as_ref().map(ToString::to_string),
-            action: rule
-                .actions
-                .first()
-                .map_or_else(String::new, |action| action.name().to_string()),
-            parameters: rule.actions.first().map(parameters).unwrap_or_default(),
-            actions: rule.actions.iter().map(ToString::to_string).collect(),
+            text,
+            autonomy: inherit(),
+            ..Self::default()
         }
+        .understood(rule)
+    }
+
+    /// What the text was understood as.
+    fn understood(mut self, rule: &Rule) -> Self {
+        let triggers: Vec<String> = rule.triggers.iter().map(ToString::to_string).collect();
+        let first = rule.actions.first();
+        self.trigger = Some(triggers.join(" or "));
+        self.condition = rule.condition.as_ref().map(ToString::to_string);
+        self.action = first.map(|action| action.name().to_string());
+        self.parameters = first.map(parameters);
+        self.actions = rule.actions.iter().map(ToString::to_string).collect();
+        self
     }
 }
 
@@ -85,28 +99,11 @@ fn parameters(action: &grammar::Action) -> serde_json::Map<String, Value> {
         .collect()
 }
 
-impl RuleBody {
-    /// A rule that is only thought of.
-    pub(super) fn unsaved(text: String, rule: &Rule) -> Self {
-        Self {
-            id: None,
-            parsed: Some(Parsed::from(rule)),
-            text,
-            enabled: false,
-            autonomy: inherit(),
-            created_at: None,
-            last_matched_at: None,
-            match_count: 0,
-            notice: None,
-        }
-    }
-}
-
 impl From<Stored> for RuleBody {
     fn from(stored: Stored) -> Self {
-        Self {
+        let rule = parse(&stored.text).ok();
+        let body = Self {
             id: Some(stored.id),
-            parsed: parse(&stored.text).ok().as_ref().map(Parsed::from),
             text: stored.text,
             enabled: stored.enabled,
             autonomy: stored.autonomy,
@@ -114,6 +111,11 @@ impl From<Stored> for RuleBody {
             last_matched_at: stored.last_matched_at,
             match_count: stored.match_count,
             notice: stored.notice,
+            ..Self::default()
+        };
+        match &rule {
+            Some(rule) => body.understood(rule),
+            None => body,
         }
     }
 }
@@ -124,6 +126,7 @@ struct PutRule {
     #[serde(default = "on")]
     enabled: bool,
     #[serde(default = "inherit")]
+    #[schema(value_type = RuleAutonomy)]
     autonomy: String,
 }
 

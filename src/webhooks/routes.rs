@@ -32,16 +32,17 @@ pub fn router() -> OpenApiRouter<App> {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct DeliveryBody {
     id: Uuid,
-    /// `hubspot`, `gmail` or `calendar`.
+    #[schema(value_type = Sender)]
     provider: String,
     /// In the provider's own words.
     #[serde(rename = "type")]
     kind: String,
-    /// `pending` until it has been acted upon, then `done`.
+    /// `pending` until it has been acted upon.
+    #[schema(value_type = DeliveryState)]
     state: &'static str,
     /// Always: what isn't verified isn't stored.
     verified: bool,
-    /// `hubspot_v3`, `hubspot_v2`, `hubspot_v1`, `google_token` or `channel_secret`.
+    #[schema(value_type = VerifiedBy)]
     verified_by: String,
     /// What it is about, by the provider's ids.
     object: Option<Object>,
@@ -55,7 +56,55 @@ struct DeliveryBody {
     content: Value,
 }
 
+/// Who told us.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the contract")]
+enum Sender {
+    Hubspot,
+    Gmail,
+    Calendar,
+}
+
+/// Whether it has been acted upon.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the contract")]
+enum DeliveryState {
+    Pending,
+    Done,
+}
+
+/// By what a delivery was known to be genuine.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the contract")]
+enum VerifiedBy {
+    HubspotV3,
+    HubspotV2,
+    HubspotV1,
+    GoogleToken,
+    ChannelSecret,
+}
+
+/// What a delivery brought about.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the contract")]
+enum CausedKind {
+    Task,
+    Event,
+}
+
+/// The task that acts upon it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Replayed)]
+struct Again {
+    task_id: Uuid,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = DeliveryObject)]
 struct Object {
     kind: Option<String>,
     ids: Vec<String>,
@@ -63,7 +112,7 @@ struct Object {
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Caused {
-    /// `task` or `event`.
+    #[schema(value_type = CausedKind)]
     kind: &'static str,
     id: Uuid,
     /// Of an event.
@@ -75,8 +124,10 @@ struct Caused {
 #[into_params(parameter_in = Query)]
 struct Filter {
     /// Only what this provider told.
+    #[param(value_type = Option<Sender>, inline)]
     provider: Option<String>,
-    /// Only what is `pending` or `done`.
+    /// Only what has been acted upon, or what hasn't.
+    #[param(value_type = Option<DeliveryState>, inline)]
     state: Option<String>,
 }
 
@@ -133,12 +184,12 @@ async fn get(
 
 /// Acts upon it once more. Safe: what is fetched is what is true now, and an event happens once.
 #[utoipa::path(post, path = "/api/webhook-events/{id}/replay", tag = "webhooks", params(("id" = Uuid, Path)),
-    responses((status = 202, body = Value), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody)))]
+    responses((status = 202, body = Again), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody)))]
 async fn replay(
     State(app): State<App>,
     CurrentUser(scope): CurrentUser,
     Path(id): Path<Uuid>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<Again>), Problem> {
     let mut tx = scope.begin(&app.pool).await?;
     let provider = inbox::reopen(&mut tx, id)
         .await?
@@ -154,7 +205,7 @@ async fn replay(
         .await?;
     tx.commit().await?;
     app.tasks.wake();
-    Ok((StatusCode::ACCEPTED, Json(json!({"task_id": task_id}))))
+    Ok((StatusCode::ACCEPTED, Json(Again { task_id })))
 }
 
 async fn bodies(tx: &mut Scoped, rows: Vec<Stored>) -> Result<Vec<DeliveryBody>, sqlx::Error> {

@@ -41,7 +41,7 @@ const ROUTING: [&str; 7] = [
 
 /// Every operation of the contract: method and path.
 pub fn operations() -> Vec<(Method, String)> {
-    let contract = serde_json::to_value(app::contract()).unwrap();
+    let contract = app::contract();
     let paths = contract["paths"].as_object().unwrap();
     paths
         .iter()

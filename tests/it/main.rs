@@ -17,6 +17,7 @@ mod browser;
 mod chat;
 mod client;
 mod connections;
+mod contract;
 mod deliveries;
 mod demo_clock;
 mod embedding;

@@ -153,6 +153,14 @@ async fn store_keys(
     .map(drop)
 }
 
+/// What else stands in a contact's record.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes the contract")]
+pub struct Extra {
+    label: String,
+    value: String,
+}
+
 /// A stored contact.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Contact {
@@ -167,7 +175,7 @@ pub struct Contact {
     pub addresses: Vec<String>,
     pub birthday: Option<String>,
     pub notes: String,
-    /// List of `{label, value}`.
+    #[schema(value_type = Vec<Extra>)]
     pub extra: Value,
     /// The record as lines of text: what citations quote.
     pub text: String,

@@ -6,7 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Stored, Upserted, appearances, json_of, last_of_each, mark, stored_by_key};
-use crate::book::{Kind, NewEvent, Origin};
+use crate::book::{Kind, NewEvent, Origin, Person};
 use crate::db::Scoped;
 use crate::http::Cursor;
 
@@ -122,13 +122,24 @@ pub struct Event {
     /// The first day of an all-day event.
     pub start_date: Option<NaiveDate>,
     pub time_zone: Option<String>,
+    #[schema(value_type = Option<Person>)]
     pub organiser: Option<Value>,
-    /// List of `{name, address, status}`.
+    #[schema(value_type = Vec<Attendee>)]
     pub attendees: Value,
     pub status: Option<String>,
     pub recurrence: Option<String>,
     /// The event as lines of text: what citations quote.
     pub text: String,
+}
+
+/// Who is invited.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes the contract")]
+pub struct Attendee {
+    name: Option<String>,
+    address: String,
+    /// What they answered.
+    status: Option<String>,
 }
 
 impl Event {

@@ -20,7 +20,7 @@ use super::{Kind, Origin};
 use crate::db::Scoped;
 
 pub use contacts::{
-    Contact, Known, find_contact, find_contacts, find_people, list_contacts, upsert_contacts,
+    Contact, Extra, Known, find_contact, find_contacts, find_people, list_contacts, upsert_contacts,
 };
 pub use documents::{Document, find_document, upsert_documents};
 pub use emails::{Email, find_email, list_thread, upsert_emails};

@@ -8,13 +8,37 @@ use crate::providers::{google, hubspot};
 /// Something that works through a connection, or doesn't.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Feature {
-    /// `mail`, `calendar`, `free_busy`; `contacts`, `write_contacts`, `deals`. Notes go with contacts.
+    /// Notes go with contacts.
+    #[schema(value_type = FeatureName)]
     pub name: &'static str,
     pub on: bool,
-    /// Why it is off: `scope_missing` (connect again and leave it ticked) or `needs_reauth`.
+    /// Why it is off: with `scope_missing`, connect again and leave it ticked.
+    #[schema(value_type = Option<WhyOff>)]
     pub why: Option<&'static str>,
     /// The scope that it needs.
     pub scope: &'static str,
+}
+
+/// What works through a connection.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the contract")]
+pub enum FeatureName {
+    Mail,
+    Calendar,
+    FreeBusy,
+    Contacts,
+    WriteContacts,
+    Deals,
+}
+
+/// Why something doesn't work.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the contract")]
+pub enum WhyOff {
+    ScopeMissing,
+    NeedsReauth,
 }
 
 /// Each feature of a provider with the scope that it needs.

@@ -71,19 +71,27 @@ impl fmt::Display for Provider {
 /// What a user sees of a grant.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Connection {
-    /// `google` or `hubspot`.
+    #[schema(value_type = Provider)]
     pub provider: String,
     /// The mailbox, or the HubSpot account.
     pub account: String,
     /// What was granted; what is missing here was unticked, and what needs it is off.
     pub scopes: Vec<String>,
-    /// `connected` or `needs_reauth`.
+    #[schema(value_type = ConnectionStatus)]
     pub status: String,
     /// Why it needs the user, as a code.
     pub problem: Option<String>,
     /// What works through it, and what doesn't and why.
     pub features: Vec<Feature>,
     pub connected_at: DateTime<Utc>,
+}
+
+/// Whether a connection works.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum ConnectionStatus {
+    Connected,
+    NeedsReauth,
 }
 
 impl Connection {
