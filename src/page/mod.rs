@@ -11,7 +11,7 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{AppendHeaders, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_http::compression::CompressionLayer;
 
@@ -36,7 +36,7 @@ macro_rules! assets {
 const ASSETS: &[(&str, &str)] = assets! {
     "activity.js" "api.js" "app.css" "app.js" "approvals.js" "card.js" "connections.js" "conversation.js"
     "dialog.js" "diff.js" "dom.js" "events.js" "favicon.svg" "imports.js" "markdown.js" "people.js" "rooms.css"
-    "rooms.js" "rules.js" "search.js" "settings.js" "source.js" "stream.js" "today.js" "words.js"
+    "rooms.js" "rules.js" "search.js" "session.js" "settings.js" "source.js" "stream.js" "today.js" "words.js"
 };
 
 /// What all files together are.
@@ -77,15 +77,15 @@ async fn page(headers: HeaderMap) -> Response {
         tags.split(',')
             .any(|one| one.trim().trim_start_matches("W/") == tag)
     });
-    let headers = AppendHeaders([
+    let headers = [
         (CONTENT_SECURITY_POLICY, POLICY),
         (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
         (
             CONTENT_TYPE,
             HeaderValue::from_static("text/html; charset=utf-8"),
         ),
-    ]);
-    let tag = AppendHeaders([(ETAG, tag)]);
+    ];
+    let tag = [(ETAG, tag)];
     if known {
         return (StatusCode::NOT_MODIFIED, headers, tag).into_response();
     }
@@ -101,13 +101,13 @@ fn asset(name: &'static str) -> Response {
         Some((_, "svg")) => "image/svg+xml",
         _ => "text/javascript; charset=utf-8",
     };
-    let headers = AppendHeaders([
+    let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(kind)),
         (CONTENT_SECURITY_POLICY, POLICY),
         (
             CACHE_CONTROL,
             HeaderValue::from_static("public, max-age=31536000, immutable"),
         ),
-    ]);
+    ];
     (headers, *content).into_response()
 }

@@ -47,8 +47,8 @@ export const activity = {
     // Rows don't move under the reader: new ones are offered.
     whenChanged(
       ["activity"],
-      () => {
-        if (main.closest(".scroller")?.scrollTop > 200) {
+      async () => {
+        if (main.closest(".scroller")?.scrollTop > 200 || list.contains(document.activeElement)) {
           fresh.replaceChildren(
             h("p", { class: "fresh" }, button("Show what is new", () => {
               fresh.replaceChildren();
@@ -57,8 +57,7 @@ export const activity = {
             })),
           );
         } else {
-          draw();
-          verify();
+          await draw();
         }
       },
       signal,
@@ -66,6 +65,7 @@ export const activity = {
   },
 };
 
+/** @param {Contract.Schema<"EntryBody">} entry */
 function row(entry, { say, again }) {
   const { action, actor, target, at, why, proposed, final: done, result, undo, undoes } = entry;
   const links = [
@@ -74,6 +74,12 @@ function row(entry, { say, again }) {
     result?.approval_id ? h("a", { href: `#/approvals/${result.approval_id}` }, "the approval") : null,
   ].filter(Boolean);
   const changed = proposed && done && JSON.stringify(proposed) !== JSON.stringify(done);
+  const exactly = () => {
+    // Of thousands of entries, few are opened.
+    const details = h("details", {}, h("summary", {}, changed ? "What was changed" : "What exactly"));
+    details.addEventListener("toggle", () => details.append(h("dl", { class: "card-facts" }, fields(proposed ?? {}, done ?? proposed)), h("p", { class: "quiet hash" }, moment(at), " · ", entry.hash)), { once: true });
+    return details;
+  };
   const take = async (event) => {
     const asked = event.currentTarget;
     if (!(await confirm("Take this back?", h("p", {}, `This will ${undo.how}. It is done only while things are as they were left.`), "Take it back", { careful: true }))) return;
@@ -92,18 +98,10 @@ function row(entry, { say, again }) {
   return h(
     "article",
     { class: "entry" },
-    h("p", { class: "entry-head" }, actionIcon(action), h("span", { class: "entry-what" }, `${actionWords(action)}${target ? `: ${target}` : ""}`), BAD.includes(result?.state) ? pill(sentence(result.state), "off") : null, undo?.undone_by ? pill("Taken back", "off") : null, when(at)),
+    h("p", { class: "entry-head" }, actionIcon(action), h("span", { class: "entry-what" }, `${actionWords(action)}${target ? `: ${target}` : ""}`), BAD.includes(String(result?.state)) ? pill(sentence(result.state), "off") : null, undo?.undone_by ? pill("Taken back", "off") : null, when(at)),
     h("p", { class: "quiet" }, WHO[actor] ?? sentence(actor), links.length > 0 ? ", because of " : "", links.flatMap((link, place) => (place > 0 ? [", ", link] : [link])), undoes ? ", taking back an earlier entry" : ""),
     result?.reason || result?.error ? h("p", { class: "quiet" }, String(result.reason ?? result.error)) : null,
-    proposed || done
-      ? h(
-          "details",
-          {},
-          h("summary", {}, changed ? "What was changed" : "What exactly"),
-          h("dl", { class: "card-facts" }, fields(proposed ?? {}, done ?? proposed)),
-          h("p", { class: "quiet hash" }, moment(at), " · ", entry.hash),
-        )
-      : null,
+    proposed || done ? exactly() : null,
     undo?.possible ? h("p", {}, button("Undo", take, { class: "quiet-button" })) : null,
   );
 }

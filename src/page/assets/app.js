@@ -4,15 +4,16 @@
 // the rooms, `#/rules/<id>?…`. The parts (conversation, imports, source panel, search, rooms) don't know one
 // another; they meet here.
 
-import { call, get, post, whenSignedOut } from "./api.js";
+import { call, get, glance, post, whenSignedOut, whenTroubled } from "./api.js";
 import { Connections, connectUrl } from "./connections.js";
 import { Conversation } from "./conversation.js";
 import { confirm, prompt } from "./dialog.js";
 import { announce, count, day, fromTemplate, h, icon, iconButton } from "./dom.js";
-import { hush, listen, whenChanged } from "./events.js";
-import { ACCEPTED, acceptDrops, Imports } from "./imports.js";
+import { hush, listen, Shared, whenChanged } from "./events.js";
+import { ACCEPTED, acceptDrops, documentsOf, Imports } from "./imports.js";
 import { Rooms } from "./rooms.js";
 import { search } from "./search.js";
+import { signInAgain, tellTabs, whenTabsTell } from "./session.js";
 import { SourcePanel } from "./source.js";
 import { due } from "./today.js";
 
@@ -33,8 +34,12 @@ const SIGN_IN_ERRORS = {
 };
 
 const page = document.getElementById("page");
+/** What is typed into the box and not asked yet, over a reload. */
+const QUESTION = "question";
 /** Ends what the workspace has going on; null at the door. */
 let leave = null;
+/** Who is at the page; null at the door. */
+let here = null;
 
 // The fragment is the page's own address, so the skip link may not change it.
 document.querySelector(".skip").addEventListener("click", (event) => {
@@ -42,31 +47,54 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   document.getElementById("main").focus();
 });
 
-whenSignedOut(() => {
-  if (!leave) return;
-  leave();
-  showDoor("Your session has ended. Please sign in again.");
+whenSignedOut(async () => {
+  if (!here) return false;
+  const { me, options } = here;
+  if (await signInAgain(me, options)) return true;
+  if (leave) signOut("Your session has ended. Please sign in again.");
+  return false;
 });
+
+whenTroubled((words) => {
+  const line = document.getElementById("trouble");
+  line.textContent = words;
+  line.hidden = words === "";
+});
+
+whenTabsTell((id) => {
+  if (!here && id !== null) start();
+  else if (here && id === null) signOut("You have signed out in another tab.");
+  // Nothing may be done in the name of somebody else.
+  else if (here && here.me.id !== id) location.reload();
+});
+
+/** Leaves nothing of the user's behind in this tab. */
+function signOut(words = "") {
+  leave?.();
+  sessionStorage.clear();
+  history.replaceState(null, "", "#/");
+  showDoor(words);
+}
 
 async function start() {
   const code = new URLSearchParams(location.search).get("error");
   if (code) history.replaceState(null, "", location.pathname + location.hash);
   const message = code ? SIGN_IN_ERRORS[code] ?? "The sign-in didn't work. Please try again." : "";
-  const options = await get("/api/auth/options").catch(() => ({}));
+  const options = await get("/api/auth/options");
   // Not asking when the answer is known keeps a 401 out of the browser's console.
-  if (options.signed_in === false) return showDoor(message, options);
-  const response = await fetch("/api/auth/me", { credentials: "same-origin" }).catch(() => null);
-  if (response?.ok) return showWorkspace(await response.json(), options, message);
-  return showDoor(message || (response ? "" : "The server can't be reached."), options);
+  if (!options.signed_in) return showDoor(message, options);
+  const me = await glance("/api/auth/me");
+  return me ? showWorkspace(me, options, message) : showDoor(message, options);
 }
 
 async function showDoor(message = "", known = null) {
-  const options = known ?? (await get("/api/auth/options").catch(() => ({})));
+  const options = known ?? (await get("/api/auth/options"));
   const { fragment, parts } = fromTemplate("door");
   const say = (words) => {
     parts.message.textContent = words;
     parts.message.hidden = words === "";
   };
+  /** @param {"/api/auth/demo" | "/api/auth/local"} path */
   const advisor = async (path) => {
     try {
       await showWorkspace(await post(path), options);
@@ -98,6 +126,12 @@ async function showWorkspace(me, options, message = "") {
   let documents;
   let listed = [];
   let next = null;
+  here = { me, options };
+  tellTabs(me.id);
+
+  const status = new Shared("/api/ingest/status", ["ingest", "task"]);
+  const pending = new Shared("/api/approvals?state=pending&limit=50", ["approval"]);
+  const kept = new Shared("/api/settings", ["activity"]);
 
   const panel = new SourcePanel(parts.source, () => {
     if (location.hash.startsWith("#/sources/")) history.replaceState(null, "", conversation.id ? `#/conversations/${conversation.id}` : "#/");
@@ -106,49 +140,50 @@ async function showWorkspace(me, options, message = "") {
     cite: (citation, button) => panel.open(citation, button),
     began: (id) => {
       history.replaceState(null, "", `#/conversations/${id}`);
+      sessionStorage.removeItem(QUESTION);
       refreshList();
     },
+    refused: (asked) => sessionStorage.setItem(QUESTION, asked),
     ended: () => refreshList(),
     running: (running) => drawSend(running),
     mode: (answered) => (parts.badge.hidden = answered !== "extractive"),
   });
   const connections = new Connections(parts.connections, options, {
-    look: () => imports.status(),
+    status,
     confirm,
     say: (words) => say(words),
   });
-  let decisions = { number: 0 };
+  let decisions = { number: 0, words: "", said: "" };
   const rooms = new Rooms(parts.rooms, parts.room, {
     me,
     options,
     cite: (citation, button) => panel.open(citation, button),
-    paused: (is) => (parts.banner.hidden = !is),
+    pending,
+    kept,
     signedOut: (words) => {
-      leave?.();
-      Imports.forgetAll();
-      history.replaceState(null, "", "#/");
-      showDoor(words);
+      tellTabs(null);
+      signOut(words);
     },
     connections: (signal) => {
       const host = h("div", { class: "connections" });
-      const list = new Connections(host, options, { look: async () => list.show((await get("/api/ingest/status")).items), confirm, say: (words) => announce(words) });
-      get("/api/ingest/status").then(({ items }) => list.show(items)).catch(() => {});
-      get("/api/auth/me").then(({ connections: all }) => list.follow(all, signal)).catch(() => {});
+      const list = new Connections(host, options, { status, confirm, say: (words) => announce(words) });
+      get("/api/auth/me", { signal }).then(({ connections: all }) => list.follow(all, signal)).catch(() => {});
       return host;
     },
   });
-  const look = async () => {
-    decisions = await due().catch(() => decisions);
+  const imports = new Imports(parts.imports, status);
+  pending.follow((found) => {
+    decisions = due(found);
     rooms.due(decisions);
     drawWelcome();
-  };
-  const imports = new Imports(parts.imports, (status, sources) => {
-    connections.show(sources);
+  });
+  kept.follow(({ paused }) => (parts.banner.hidden = !paused));
+  status.follow((found) => {
     const first = documents === undefined;
     const had = documents?.total ?? 0;
-    documents = status;
-    parts.book.textContent = status?.total > 0 ? `${count(status.total, "passage")} in your book` : "Nothing imported yet";
-    if (first || had > 0 !== (status?.total ?? 0) > 0) drawWelcome();
+    documents = documentsOf(found);
+    parts.book.textContent = documents?.total > 0 ? `${count(documents.total, "passage")} in your book` : "Nothing imported yet";
+    if (first || had > 0 !== (documents?.total ?? 0) > 0) drawWelcome();
   });
 
   const add = (files) => {
@@ -223,17 +258,27 @@ async function showWorkspace(me, options, message = "") {
   async function send(words = parts.question.value.trim()) {
     say("");
     if (words === "") return parts.question.focus();
-    parts.question.value = "";
-    fit();
     if (mode === "search") {
-      await search(words, parts.results, (citation, button) => panel.open(citation, button)).catch((problem) => say(problem.message));
+      try {
+        await search(words, parts.results, (citation, button) => panel.open(citation, button));
+        if (parts.question.value.trim() === words) empty();
+      } catch (problem) {
+        say(problem.message);
+      }
       return undefined;
     }
+    empty();
     parts.welcome.hidden = true;
     imports.tidy();
     const asked = conversation.ask(words);
     parts.question.focus();
     return asked;
+  }
+
+  function empty() {
+    parts.question.value = "";
+    sessionStorage.removeItem(QUESTION);
+    fit();
   }
 
   function say(words) {
@@ -252,6 +297,11 @@ async function showWorkspace(me, options, message = "") {
     documents = null;
     drawWelcome();
     say(problem.message);
+  }
+
+  /** What was said and decided meanwhile, while the conversation is on the screen. */
+  async function refresh() {
+    if (!parts.ask.hidden) await conversation.refresh(pending);
   }
 
   async function refreshList(cursor = null) {
@@ -286,16 +336,14 @@ async function showWorkspace(me, options, message = "") {
   }
 
   async function rename() {
-    const title = await prompt("Rename this conversation", "Title", parts.title.textContent, "Rename");
-    if (!title) return;
-    await call("PATCH", `/api/conversations/${conversation.id}`, { json: { title } }).catch((problem) => say(problem.message));
-    await refreshList();
+    const act = (title) => call("patch", `/api/conversations/${conversation.id}`, { json: { title } });
+    if (await prompt("Rename this conversation", "Title", parts.title.textContent, "Rename", {}, act)) await refreshList();
   }
 
   async function remove() {
     if (!(await confirm("Delete this conversation?", "Your mail and other sources stay.", "Delete"))) return;
     try {
-      await call("DELETE", `/api/conversations/${conversation.id}`);
+      await call("delete", `/api/conversations/${conversation.id}`);
       announce("Deleted.");
       location.hash = "#/";
       await refreshList();
@@ -334,7 +382,7 @@ async function showWorkspace(me, options, message = "") {
     setMode("ask");
     document.title = "Paraplanner";
     if (what === "conversations" && first) {
-      if (first === conversation.id) return undefined;
+      if (first === conversation.id) return refresh();
       panel.close();
       try {
         const stored = await conversation.load(decodeURIComponent(first));
@@ -359,6 +407,7 @@ async function showWorkspace(me, options, message = "") {
     conversation.stop();
     hush();
     leave = null;
+    here = null;
   };
 
   parts.menu.append(icon("menu"));
@@ -374,11 +423,11 @@ async function showWorkspace(me, options, message = "") {
   parts.attach.addEventListener("click", choose);
   parts.more.addEventListener("click", () => refreshList(next));
   parts.logout.addEventListener("click", async () => {
-    await post("/api/auth/logout").catch(() => {});
+    // First, so that what is still asked for isn't taken for a session that has ended.
     leave?.();
-    Imports.forgetAll();
-    history.replaceState(null, "", "#/");
-    showDoor();
+    await post("/api/auth/logout").catch(() => {});
+    tellTabs(null);
+    signOut();
   });
   parts.composer.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -388,7 +437,10 @@ async function showWorkspace(me, options, message = "") {
   parts.composer.addEventListener("change", ({ target }) => {
     if (target.name === "mode") setMode(target.value);
   });
-  parts.question.addEventListener("input", fit);
+  parts.question.addEventListener("input", () => {
+    sessionStorage.setItem(QUESTION, parts.question.value);
+    fit();
+  });
   parts.question.addEventListener("keydown", (event) => {
     // While an input method composes, Enter picks a character.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -409,13 +461,13 @@ async function showWorkspace(me, options, message = "") {
   acceptDrops(parts.workspace, parts.veil, add);
   page.replaceChildren(fragment);
   drawMode();
+  parts.question.value = sessionStorage.getItem(QUESTION) ?? "";
+  fit();
   listen();
-  const pause = async () => (parts.banner.hidden = !(await get("/api/settings")).paused);
-  whenChanged(["approval"], look, leaving.signal);
-  whenChanged(["activity"], () => pause().catch(() => {}), leaving.signal);
-  whenChanged(["task", "approval"], () => conversation.refresh().catch(() => {}), leaving.signal);
   connections.follow(me.connections, leaving.signal);
-  await Promise.all([refreshList(), route(), imports.status().catch(statusUnknown), look(), pause().catch(() => {})]);
+  await Promise.all([refreshList(), route(), status.look().catch(statusUnknown), pending.look().catch(() => {}), kept.look().catch(() => {})]);
+  for (const shared of [status, pending, kept]) shared.start(leaving.signal);
+  whenChanged(["task", "approval"], refresh, leaving.signal);
   if (message) say(message);
   imports.resume().catch((problem) => say(problem.message));
 }

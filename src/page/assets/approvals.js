@@ -46,7 +46,7 @@ export const approvals = {
       }
     }
 
-    const held = () => cards.get(document.activeElement?.closest?.(".card")?.dataset.id);
+    const held = () => cards.get(document.activeElement?.closest?.(".card")?.getAttribute("data-id"));
     main.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
       const nodes = [...main.querySelectorAll(".card")];

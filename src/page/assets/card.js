@@ -72,6 +72,7 @@ const drafts = {
 };
 
 export class ApprovalCard {
+  /** @type {Contract.Schema<"Approval">} */
   #approval;
   #hooks;
   #editing = false;
@@ -100,7 +101,10 @@ export class ApprovalCard {
     return this.pending || (this.#approval.state === "approved" && !this.#approval.outcome);
   }
 
-  /** What the server has now. A draft of the user's stays. */
+  /**
+   * What the server has now. A draft of the user's stays.
+   * @param {Contract.Schema<"Approval">} approval
+   */
   show(approval) {
     if (JSON.stringify(approval) === JSON.stringify(this.#approval)) return;
     this.#approval = approval;
@@ -131,8 +135,9 @@ export class ApprovalCard {
   async reject() {
     if (!this.pending || this.#busy) return;
     const reason = h("textarea", { rows: "3", maxlength: "2000", "aria-label": "Reason", placeholder: "What should be different? The assistant reads it.", autofocus: true });
-    const given = await dialog("Reject this?", reason, "Reject", () => ({ reason: reason.value.trim() || null }));
-    if (given) await this.#decide("reject", given, "Rejected.");
+    const given = () => ({ reason: reason.value.trim() || null });
+    // What fails is said in the dialog, which keeps the reason.
+    if (await dialog("Reject this?", reason, "Reject", given, { act: (said) => this.#decide("reject", said, "Rejected.", { dialog: true }) })) this.node.focus({ preventScroll: true });
   }
 
   edit() {
@@ -142,7 +147,11 @@ export class ApprovalCard {
     this.node.querySelector("input, textarea")?.focus();
   }
 
-  async #decide(how, body, words) {
+  /**
+   * @param {"approve" | "reject"} how
+   * @param {{ expected_digest?: string, input?: object, reason?: string | null }} body
+   */
+  async #decide(how, body, words, from = { dialog: false }) {
     this.#busy = true;
     this.#problem = "";
     this.#lock();
@@ -153,6 +162,11 @@ export class ApprovalCard {
       announce(words);
       this.#hooks.decided?.(this.#approval);
     } catch (problem) {
+      if (problem.status !== 409 && from.dialog) {
+        this.#busy = false;
+        this.#draw();
+        throw problem;
+      }
       this.#problem = problem.message;
       if (problem.status === 409) {
         this.#approval = await get(`/api/approvals/${this.id}`).catch(() => this.#approval);
@@ -255,7 +269,7 @@ export class ApprovalCard {
     };
     const rows = (FORMS[action] ?? []).flatMap(([name, label, form]) => {
       if (form === "fixed") return [];
-      if (form === "changes") return input.changes.map((change, place) => row(`changes.${place}`, sentence(change.property), "line", change.to, (changed, value) => (changed.changes[place].to = value)));
+      if (form === "changes") return changesOf(input).map((change, place) => row(`changes.${place}`, sentence(change.property), "line", change.to, (changed, value) => (changed.changes[place].to = value)));
       return [row(name, label, form, editable(input[name], form), (changed, value) => (changed[name] = parsed(value, form, input[name])))];
     });
     function row(name, label, form, value, into) {
@@ -284,6 +298,9 @@ export class ApprovalCard {
     return form;
   }
 }
+
+/** @returns {{ property: string, from: string | null, to: string }[]} */
+const changesOf = (input) => input.changes;
 
 const recipientsOf = (input) => [input.to, input.cc, input.bcc, input.attendees].flat().filter(Boolean);
 
@@ -315,7 +332,7 @@ function editable(value, form) {
   if (form !== "time") return value ?? "";
   if (!value) return "";
   const at = new Date(value);
-  return new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }
 
 function parsed(text, form, before) {
@@ -333,6 +350,7 @@ function parsed(text, form, before) {
   return text === "" && (before === null || before === undefined) ? before : text;
 }
 
+/** @param {Contract.Schema<"Outcome">} outcome */
 function outcomeWords({ state, error }) {
   if (state === "done") return h("p", { class: "outcome", "data-state": "done" }, "Done.");
   const words = { failed: "It could not be done", unknown: "Nobody knows whether it was done" }[state] ?? sentence(state);

@@ -1,11 +1,10 @@
 // What is connected: Google and HubSpot, how far each has been read, and what is off and why.
 //
 // Connecting leaves the page for the provider's and comes back; disconnecting asks first. How far the
-// reading is comes from the ingest status, which the page's owner looks up and hands to `show`.
+// reading is comes from the ingest status, which the page asks for once for all who show it.
 
 import { call, get } from "./api.js";
 import { announce, count, h } from "./dom.js";
-import { change } from "./events.js";
 
 const PROVIDERS = { google: "Google", hubspot: "HubSpot" };
 const SOURCES = {
@@ -23,8 +22,6 @@ const FEATURES = {
   write_contacts: "Writing to HubSpot",
   deals: "Deals",
 };
-/** Between two looks while nothing is being read. */
-const SELDOM = 60_000;
 /** Seconds behind the provider that are worth a word. */
 const STALE = 20 * 60;
 
@@ -33,17 +30,21 @@ export const connectUrl = (provider) => `/api/auth/${provider}/start?return_to=/
 export class Connections {
   #host;
   #offered;
-  #look;
+  #status;
   #confirm;
   #say;
+  /** @type {Contract.Schema<"Connection">[]} */
   #connections = [];
+  /** @type {Contract.Schema<"SourceStatus">[]} */
   #sources = [];
+  /** What of the status says that a connection is another than before. */
+  #known = null;
 
-  /** `look()` fetches the ingest status and ends in `show`; `confirm` and `say` are the page's. */
-  constructor(host, options, { look, confirm, say }) {
+  /** `status` is the shared ingest status; `confirm` and `say` are the page's. */
+  constructor(host, options, { status, confirm, say }) {
     this.#host = host;
     this.#offered = Object.keys(PROVIDERS).filter((provider) => options[provider]);
-    this.#look = look;
+    this.#status = status;
     this.#confirm = confirm;
     this.#say = say;
   }
@@ -54,28 +55,25 @@ export class Connections {
   }
 
   /** Stays true to the server until `signal` ends it. */
-  async follow(connections, signal) {
+  follow(connections, signal) {
     this.#connections = connections;
     this.#draw();
-    let looked = Date.now();
-    while (!signal.aborted) {
-      await change();
-      const running = this.#sources.some(({ state }) => state === "running");
-      if (signal.aborted || (!running && Date.now() - looked < SELDOM && document.hidden)) continue;
-      looked = Date.now();
-      await this.#refresh().catch(() => {});
-    }
+    this.#status.follow(({ items }) => this.#show(items), signal);
   }
 
-  /** The ingest status of all sources. */
-  show(sources) {
+  /** The ingest status of all sources. The connections themselves are asked for when it tells of others. */
+  #show(sources) {
     this.#sources = sources.filter(({ source }) => SOURCES[source]);
+    const known = JSON.stringify(this.#sources.map(({ source, state, error }) => [source, state === "needs_reauth", error]));
+    const changed = this.#known !== null && known !== this.#known;
+    this.#known = known;
     this.#draw();
+    if (changed) this.#ask().catch(() => {});
   }
 
-  async #refresh() {
+  async #ask() {
     this.#connections = (await get("/api/auth/me")).connections;
-    await this.#look();
+    this.#draw();
   }
 
   #of(provider) {
@@ -85,7 +83,7 @@ export class Connections {
   #draw() {
     if (this.#offered.length === 0) return;
     // Whoever is on a button here stays there.
-    const held = document.activeElement?.closest?.("[data-connection]")?.dataset.connection;
+    const held = document.activeElement?.closest?.("[data-connection]")?.getAttribute("data-connection");
     const rows = this.#offered.map((provider) => this.#row(provider));
     this.#host.replaceChildren(h("h2", {}, "Connections"), h("ul", {}, rows));
     if (held) this.#host.querySelector(`[data-connection="${held}"]`)?.focus();
@@ -133,9 +131,9 @@ export class Connections {
     const name = PROVIDERS[provider];
     if (!(await this.#confirm(`Disconnect ${name}?`, "The access is given back. What was read so far stays in your book.", "Disconnect"))) return;
     try {
-      await call("DELETE", `/api/auth/${provider}`);
+      await call("delete", provider === "google" ? "/api/auth/google" : "/api/auth/hubspot");
       announce(`${name} is disconnected.`);
-      await this.#refresh();
+      await Promise.all([this.#ask(), this.#status.look()]);
     } catch (problem) {
       this.#say(problem.message);
     }

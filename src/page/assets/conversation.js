@@ -10,6 +10,7 @@ import { render } from "./markdown.js";
 import { describe, kindName } from "./source.js";
 import { Answer, serverSentEvents } from "./stream.js";
 
+const BROKEN = "The answer broke off. What was said so far is kept; ask again to have the rest.";
 const LOOK_UPS = { search: "Searched", search_book: "Searched" };
 
 export class Conversation {
@@ -22,7 +23,7 @@ export class Conversation {
   #drawn = 0;
   #views = new Set();
 
-  /** `hooks`: `cite(citation, button)`, `began(id)`, `ended()`, `running(is)`, `mode(mode)`. */
+  /** `hooks`: `cite(citation, button)`, `began(id)`, `refused(question)`, `ended()`, `running(is)`, `mode(mode)`. */
   constructor(log, scroller, hooks) {
     this.#log = log;
     this.#scroller = scroller;
@@ -61,11 +62,15 @@ export class Conversation {
     return stored;
   }
 
-  /** Adds what was said meanwhile: the assistant speaks days later, too. What was decided is shown as it is. */
-  async refresh() {
+  /**
+   * Adds what was said meanwhile: the assistant speaks days later, too. What was decided is shown as it is;
+   * `pending` is the shared list of what waits for the user.
+   */
+  async refresh(pending) {
     const { id } = this;
     if (!id || this.running) return;
-    for (const view of this.#views) view.look();
+    for (const view of this.#views) await view.look(pending);
+    if (this.id !== id || this.running) return;
     const stored = await get(`/api/conversations/${encodeURIComponent(id)}`);
     if (this.id !== id || this.running) return;
     const fresh = stored.messages.slice(this.#drawn);
@@ -117,7 +122,8 @@ export class Conversation {
       if (answer.state === "running") answer.state = "done";
     } catch (problem) {
       answer.state = stop.signal.aborted ? "stopped" : "done";
-      if (!stop.signal.aborted) answer.error = problem instanceof Problem ? problem.message : "The answer broke off.";
+      if (!stop.signal.aborted) answer.error = problem instanceof Problem ? problem.message : BROKEN;
+      if (problem instanceof Problem) this.#hooks.refused(question);
     }
     draw.now();
     if (this.#stop !== stop) return;
@@ -153,7 +159,7 @@ export class Conversation {
       if (answer.mode && !signal.aborted) this.#hooks.mode(answer.mode);
       draw();
     }
-    if (!finished) answer.error ??= "The answer broke off.";
+    if (!finished) answer.error ??= BROKEN;
   }
 
   #view(question) {
@@ -255,10 +261,11 @@ class AnswerView {
   }
 
   /** Looks how things stand with what waits here. */
-  async look() {
-    for (const card of this.#cards.values()) {
-      if (card?.open) card.show(await get(`/api/approvals/${card.id}`));
-    }
+  async look(pending) {
+    const open = [...this.#cards.values()].filter((card) => card?.open);
+    if (open.length === 0) return;
+    const { items } = await pending.soon();
+    for (const card of open) card.show(items.find(({ id }) => id === card.id) ?? (await get(`/api/approvals/${card.id}`)));
   }
 
   #citationButton(citation) {

@@ -63,9 +63,10 @@ export function iconButton(name, label, onclick, props = {}) {
 
 /** A copy of what the template `id` holds, with a finder for its parts by `data-part`. */
 export function fromTemplate(id) {
-  const fragment = document.getElementById(id).content.cloneNode(true);
+  const { content } = /** @type {HTMLTemplateElement} */ (document.getElementById(id));
+  const fragment = document.importNode(content, true);
   const parts = {};
-  for (const node of fragment.querySelectorAll("[data-part]")) parts[node.dataset.part] = node;
+  for (const node of fragment.querySelectorAll("[data-part]")) parts[node.getAttribute("data-part")] = node;
   return { fragment, parts };
 }
 

@@ -6,7 +6,7 @@
 
 import { get, post, upload } from "./api.js";
 import { announce, bytes, count, h, icon, iconButton } from "./dom.js";
-import { change } from "./events.js";
+import { changes } from "./events.js";
 
 export const ACCEPTED = [".mbox", ".eml", ".txt", ".md", ".html", ".pdf", ".vcf", ".ics", ".csv"];
 
@@ -14,34 +14,26 @@ const REMEMBERED = "paraplanner.imports";
 const ENDED = new Set(["done", "failed", "cancelled"]);
 /** Files in one upload, as many as the server takes. */
 const AT_ONCE = 100;
-/** Looks without progress, or without a server, after which the import is left to itself. */
+/** Looks without progress after which the import is left to itself. */
 const PATIENCE = 30;
-const PASSING = new Set([0, 429, 502, 503]);
 
 export class Imports {
   #host;
-  #onchange;
+  #shared;
   /** Whether an invented book is being written: one at a time. */
   #writing = false;
 
-  /** `onchange(status, sources)` hears of every new ingest status: of the documents, and of all sources. */
-  constructor(host, onchange) {
+  /** `shared` is the ingest status, asked for once for all who show it. */
+  constructor(host, shared) {
     this.#host = host;
-    this.#onchange = onchange;
+    this.#shared = shared;
   }
 
   /** Shows what was under way when the page was left. */
   async resume() {
     for (const { task, name } of remembered()) this.#follow(this.#card(name), task);
-    const status = await this.status();
+    const status = documentsOf(this.#shared.value ?? (await this.#shared.look()));
     if (status?.state === "running" && remembered().length === 0) this.#index(this.#card("Your book"));
-  }
-
-  async status() {
-    const { items } = await get("/api/ingest/status");
-    const documents = items.find(({ source }) => source === "documents") ?? null;
-    this.#onchange(documents, items);
-    return documents;
   }
 
   /** Imports what can be read of `files`, a folder of many in portions, one after the other. */
@@ -90,11 +82,6 @@ export class Imports {
     }
   }
 
-  /** For signing out: another user's tasks aren't ours to ask about. */
-  static forgetAll() {
-    sessionStorage.removeItem(REMEMBERED);
-  }
-
   /** Takes away the cards that have nothing left to say. */
   tidy() {
     for (const node of this.#host.querySelectorAll('[data-state="done"]:not(:has(details))')) node.remove();
@@ -102,16 +89,16 @@ export class Imports {
 
   async #follow(card, id) {
     card.step("Reading");
+    const change = changes(["task"]);
     try {
       for (;;) {
-        const task = await patiently(() => get(`/api/tasks/${encodeURIComponent(id)}`));
+        const task = await get(`/api/tasks/${encodeURIComponent(id)}`);
         if (task.state === "done") {
           card.result(task.result?.files ?? []);
           return await this.#index(card);
         }
         if (ENDED.has(task.state)) return card.fail(task.last_error || "The import stopped.", task.result?.files);
         card.step(task.state === "in_progress" ? "Reading" : "Waiting for its turn", task.progress?.done, task.progress?.total, bytes);
-        await patiently(() => this.status());
         await change();
       }
     } catch (problem) {
@@ -123,10 +110,11 @@ export class Imports {
 
   async #index(card) {
     const passages = (number) => count(number, "passage");
+    const change = changes(["ingest", "task"]);
     let before = -1;
     try {
       for (let looks = 0; looks < PATIENCE; looks += 1) {
-        const status = await patiently(() => this.status());
+        const status = documentsOf(await this.#shared.soon());
         if (!status) return card.finish();
         if (status.state === "failing") return card.fail(status.error || "What was imported can't be made searchable yet.");
         if (status.state === "idle" && status.done >= status.total) return card.finish();
@@ -221,17 +209,8 @@ function unreadableList(total, unreadable) {
   return h("details", {}, h("summary", {}, "What could not be read"), h("ul", {}, items), more);
 }
 
-/** What `look` finds, after a while if the server is away or busy just now. */
-async function patiently(look) {
-  for (let looks = 1; ; looks += 1) {
-    try {
-      return await look();
-    } catch (problem) {
-      if (!PASSING.has(problem.status) || looks === PATIENCE) throw problem;
-      await change();
-    }
-  }
-}
+/** Of the ingest status, what concerns files and passages. */
+export const documentsOf = ({ items }) => items.find(({ source }) => source === "documents") ?? null;
 
 /** The names of a few files, the number of many. */
 function inWords(files) {

@@ -38,6 +38,7 @@ const BULLET = /^(\s*)(?:[-*+]|(\d{1,9})[.)])\s+/;
 
 function blocksOf(text) {
   const lines = text.replace(/\r\n?/g, "\n").split("\n");
+  /** @type {{ type: string, source: string, build: (draw: (line: string) => unknown[]) => Node }[]} */
   const blocks = [];
   let at = 0;
   const takeWhile = (test) => {
@@ -78,6 +79,7 @@ function withBreaks(lines, draw) {
 
 /** A list of any depth: an item further in than the one before opens a list inside of it. */
 function list(lines, draw) {
+  /** @type {{ node: Element, depth: number, item?: Element }[]} */
   const open = [];
   for (const line of lines) {
     const [marker, indent, number] = line.match(BULLET) ?? ["", null];

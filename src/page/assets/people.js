@@ -20,7 +20,7 @@ export const people = {
       turn = new AbortController();
       const wanted = field.value.trim();
       sessionStorage.setItem("people", wanted);
-      const path = wanted ? `/api/contacts?limit=50&q=${encodeURIComponent(wanted)}` : "/api/contacts?limit=50";
+      const path = /** @type {const} */ (`/api/contacts?limit=50${wanted ? `&q=${encodeURIComponent(wanted)}` : ""}`);
       const none = wanted ? empty(`Nobody is called “${wanted}”.`) : empty("Nobody yet.", h("p", { class: "quiet" }, "Connect HubSpot, or drop a file of contacts on the Ask page."));
       return pages(list, path, personRow, { signal: AbortSignal.any([signal, turn.signal]), none });
     };
@@ -33,11 +33,13 @@ export const people = {
   },
 };
 
+/** @param {Contract.Schema<"Contact">} person */
 const personRow = ({ id, name, emails, organisation }) =>
   h("a", { class: "person", href: `#/people/${id}` }, icon("contact"), h("span", { class: "person-name" }, name || emails[0] || "Without a name"), h("span", { class: "quiet" }, [emails[0], organisation].filter(Boolean).join(" · ")));
 
 async function showPerson(main, id, { signal, cite }) {
   const back = h("p", {}, h("a", { href: "#/people" }, "All people"));
+  /** @type {Contract.Schema<"ContactPage">} */
   let person;
   try {
     person = await get(`/api/contacts/${encodeURIComponent(id)}`, { signal });
@@ -71,7 +73,8 @@ async function showPerson(main, id, { signal, cite }) {
       fact("Address", person.addresses.join("; ")),
       fact("Birthday", person.birthday),
       fact("Also known as", person.also_known_as.join(", ")),
-      (Array.isArray(person.extra) ? person.extra : []).flatMap(({ label, value }) => fact(label, value)),
+      person.extra.flatMap(({ label, value }) => fact(label, value)),
+      fact("Remarks", person.remarks),
       last ? [h("dt", {}, "Last contact"), h("dd", {}, when(last.at), `, ${last.title}`)] : null,
       next ? [h("dt", {}, "Next meeting"), h("dd", {}, `${inZone(next.start)}, ${next.title}`)] : null,
       person.household.length > 0 ? [h("dt", {}, "Household"), h("dd", {}, person.household.flatMap(({ id: other, name: words }, place) => [place > 0 ? ", " : "", h("a", { href: `#/people/${other}` }, words)]))] : null,

@@ -5,6 +5,7 @@ import { h, icon } from "./dom.js";
 import { failed } from "./words.js";
 
 /** The fragment's first part, the words, the picture, and the module with what it shows. */
+/** @type {[string, string, string, (() => Promise<any>) | null][]} */
 const ROOMS = [
   ["", "Ask", "ask", null],
   ["today", "Today", "today", () => import("./today.js")],

@@ -25,19 +25,21 @@ export const rules = {
     const draw = () => pages(list, "/api/rules?limit=100", (rule) => row(rule, { say, again: draw }), { signal, none: empty("No rules yet.", h("p", { class: "quiet" }, "A rule does something whenever something happens: file it, note it, draft an answer. Rehearse it on what has happened before you trust it."), examples()) });
     main.append(roomHead("Rules", "What is to be done whenever something happens.", h("a", { class: "button", href: "#/rules/new" }, icon("plus"), "New rule")), list);
     await draw();
-    whenChanged(["task"], draw, signal);
+    // Nothing is redrawn under somebody's fingers.
+    whenChanged(["task"], () => (list.contains(document.activeElement) ? null : draw()), signal);
   },
 };
 
 const examples = () => h("ul", { class: "examples" }, EXAMPLES.map(([words, text]) => h("li", {}, h("a", { class: "example", href: `#/rules/new?text=${encodeURIComponent(text)}` }, words))));
 
+/** @param {Contract.Schema<"RuleBody">} rule */
 function row(rule, { say, again }) {
   const name = `rule-${rule.id}`;
   const box = h("input", { type: "checkbox", role: "switch", id: name, "aria-label": `On: ${rule.text}` });
   box.checked = rule.enabled;
   box.addEventListener("change", async () => {
     try {
-      await call("PUT", `/api/rules/${rule.id}`, { json: { text: rule.text, enabled: box.checked, autonomy: rule.autonomy } });
+      await call("put", `/api/rules/${rule.id}`, { json: { text: rule.text, enabled: box.checked, autonomy: rule.autonomy } });
       announce(box.checked ? "The rule is on." : "The rule is off.");
       again();
     } catch (problem) {
@@ -53,7 +55,10 @@ function row(rule, { say, again }) {
   );
 }
 
-/** A rule as it is understood. */
+/**
+ * A rule as it is understood.
+ * @param {Contract.Schema<"RuleBody">} rule
+ */
 function parts({ trigger, condition, actions, text }) {
   if (!trigger) return text;
   return h("span", { class: "rule-text" }, h("b", {}, "when "), trigger, condition ? [h("b", {}, " if "), condition] : null, h("b", {}, " then "), actions.join(" and "));
@@ -61,6 +66,7 @@ function parts({ trigger, condition, actions, text }) {
 
 async function showEditor(main, id, query, { signal, say }) {
   const isNew = id === "new";
+  /** @type {Contract.Schema<"RuleBody">} */
   let rule = null;
   if (!isNew) {
     try {
@@ -129,9 +135,10 @@ async function showEditor(main, id, query, { signal, say }) {
   async function save(enabled) {
     busy(true);
     wrong.replaceChildren();
+    /** @type {Contract.Body<"post", "/api/rules">} */
     const json = { text: box.value.trim(), enabled, autonomy: auto.checked ? "auto" : "inherit" };
     try {
-      const saved = await (isNew ? post("/api/rules", json) : call("PUT", `/api/rules/${id}`, { json }));
+      const saved = await (isNew ? post("/api/rules", json) : call("put", `/api/rules/${id}`, { json }));
       sessionStorage.removeItem(draft);
       announce(enabled ? "Saved, and on." : "Saved, and off.");
       location.hash = isNew ? "#/rules" : `#/rules/${saved.id}`;
@@ -145,7 +152,7 @@ async function showEditor(main, id, query, { signal, say }) {
   async function remove() {
     if (!(await confirm("Delete this rule?", "What it has done stays, and stays in the log.", "Delete", { careful: true }))) return;
     try {
-      await call("DELETE", `/api/rules/${id}`);
+      await call("delete", `/api/rules/${id}`);
       sessionStorage.removeItem(draft);
       location.hash = "#/rules";
     } catch (problem) {
@@ -181,6 +188,7 @@ const understood = ({ trigger, condition, actions, text }) =>
     ? h("dl", { class: "card-facts panel" }, h("dt", {}, "When"), h("dd", {}, trigger), h("dt", {}, "If"), h("dd", {}, condition ?? "always"), h("dt", {}, "Then"), h("dd", {}, h("ul", { class: "plain" }, actions.map((action) => h("li", {}, action)))))
     : h("p", { class: "note" }, text);
 
+/** @param {Contract.Reply<"post", "/api/rules/preview">} said */
 function rehearsal({ matches, misses, undecided, estimated_tokens: tokens }) {
   const all = matches.length + misses.length + undecided.length;
   if (all === 0) return empty(`Nothing that this rule waits for has happened in the last ${DAYS} days.`, h("p", { class: "quiet" }, "It will be looked at when it does."));

@@ -9,7 +9,7 @@ export async function search(query, host, open) {
   host.replaceChildren(h("p", { class: "quiet" }, "Searching…"));
   let found;
   try {
-    found = await post("/api/embeddings/search", { query, top_k: 20 });
+    found = await post("/api/embeddings/search", { query, top_k: 20 }, { reads: true });
   } catch (problem) {
     host.replaceChildren();
     throw problem;

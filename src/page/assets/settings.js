@@ -3,7 +3,7 @@
 import { call, get, post } from "./api.js";
 import { confirm, dialog, prompt } from "./dialog.js";
 import { announce, count, day, h } from "./dom.js";
-import { hush, listen, whenChanged } from "./events.js";
+import { hush, listen } from "./events.js";
 import { button, empty, failed, roomHead, sentence, when } from "./words.js";
 
 const DAYS = { mon: "Mon", tue: "Tue", wed: "Wed", thu: "Thu", fri: "Fri", sat: "Sat", sun: "Sun" };
@@ -14,16 +14,21 @@ const LEAVE = [
 ];
 const RECIPIENTS = { known: "people in my contacts", own_domain: "people at my own domain", anyone: "anyone whom I named" };
 const UPDATES = { all: "everybody", externalOnly: "guests from outside", none: "nobody" };
-const SCOPES = { read: "read", write: "write", approve: "approve what goes out" };
+/** @type {[Contract.Schema<"TokenScope">, string][]} */
+const SCOPES = [
+  ["read", "read"],
+  ["write", "write"],
+  ["approve", "approve what goes out"],
+];
 
 export const settings = {
   title: "Settings",
-  async show(main, { signal, me, say, connections, signedOut, paused }) {
+  async show(main, { signal, me, say, connections, signedOut, kept }) {
     const host = h("div", { class: "settings" });
     main.append(roomHead("Settings", me.email), host);
     let now;
     try {
-      now = await get("/api/settings", { signal });
+      now = await kept.look();
     } catch (problem) {
       if (problem.name !== "AbortError") host.append(failed(problem.message));
       return;
@@ -31,7 +36,8 @@ export const settings = {
     /** Saves these fields and says so beside what was changed. */
     const save = async (fields, note) => {
       try {
-        now = await call("PUT", "/api/settings", { json: fields });
+        now = await call("put", "/api/settings", { json: fields });
+        kept.tell(now);
         note?.replaceChildren("Saved.");
         announce("Saved.");
         return true;
@@ -55,22 +61,27 @@ export const settings = {
     function stop() {
       const words = h("p", {});
       const press = h("button", { type: "button" });
+      const problem = h("p", { class: "quiet", role: "status" });
       const draw = () => {
         words.textContent = now.paused ? "Everything is stopped: nothing is sent, booked or written, by anybody." : "One press, and nothing more is sent, booked or written, whatever was allowed before.";
         press.className = now.paused ? "button" : "button danger";
         press.textContent = now.paused ? "Go on" : "Stop everything";
-        paused(now.paused);
       };
       press.addEventListener("click", async () => {
         const going = now.paused;
         if (going && !(await confirm("Go on?", "What was allowed before the stop goes out now.", "Go on", { careful: true }))) return;
         press.disabled = true;
-        await save({ paused: !going }, null);
+        await save({ paused: !going }, problem);
         press.disabled = false;
         draw();
       });
       draw();
-      return panel("The big stop", words, h("p", {}, press));
+      // Another tab may have pressed it.
+      kept.follow((fresh) => {
+        now = { ...now, paused: fresh.paused };
+        draw();
+      }, signal);
+      return panel("The big stop", words, h("p", {}, press), problem);
     }
 
     function leaveToAct() {
@@ -163,7 +174,7 @@ export const settings = {
           list.replaceChildren(
             held.length === 0
               ? empty("None.")
-              : h("ul", { class: "rows tight" }, held.map((token) => h("li", { class: "row" }, h("span", {}, token.name), h("span", { class: "quiet" }, `may ${token.scopes.map((scope) => SCOPES[scope] ?? scope).join(", ")}`, token.expires_at ? [", ends ", when(token.expires_at)] : "", token.last_used_at ? [", used ", when(token.last_used_at)] : ""), button("Revoke", () => revoke(token), { class: "quiet-button" })))),
+              : h("ul", { class: "rows tight" }, held.map((token) => h("li", { class: "row" }, h("span", {}, token.name), h("span", { class: "quiet" }, `may ${token.scopes.map((scope) => new Map(SCOPES).get(scope) ?? scope).join(", ")}`, token.expires_at ? [", ends ", when(token.expires_at)] : "", token.last_used_at ? [", used ", when(token.last_used_at)] : ""), button("Revoke", () => revoke(token), { class: "quiet-button" })))),
           );
         } catch (problem) {
           if (problem.name !== "AbortError") list.replaceChildren(failed(problem.message));
@@ -171,19 +182,18 @@ export const settings = {
       };
       const revoke = async ({ id, name }) => {
         if (!(await confirm(`Revoke “${name}”?`, "Whatever uses it stops working at once.", "Revoke", { careful: true }))) return;
-        await call("DELETE", `/api/auth/tokens/${id}`).catch((problem) => say(problem.message));
+        await call("delete", `/api/auth/tokens/${id}`).catch((problem) => say(problem.message));
         look();
       };
       const make = async () => {
         const name = h("input", { type: "text", required: true, maxlength: "100", id: "token-name" });
-        const boxes = Object.entries(SCOPES).map(([scope, words]) => {
+        const boxes = SCOPES.map(([scope, words]) => {
           const box = h("input", { type: "checkbox", id: `scope-of-${scope}`, value: scope });
           box.checked = scope === "read";
-          return { box, node: h("p", { class: "check" }, box, h("label", { for: `scope-of-${scope}` }, sentence(words))) };
+          return { box, scope, node: h("p", { class: "check" }, box, h("label", { for: `scope-of-${scope}` }, sentence(words))) };
         });
-        const asked = await dialog("New token", h("div", {}, field("Name", name), boxes.map(({ node }) => node)), "Make it", () => ({ name: name.value.trim(), scopes: boxes.filter(({ box }) => box.checked).map(({ box }) => box.value) }));
-        if (!asked?.name) return;
-        try {
+        const wanted = () => ({ name: name.value.trim(), scopes: boxes.filter(({ box }) => box.checked).map(({ scope }) => scope) });
+        const act = async (asked) => {
           const { token } = await post("/api/auth/tokens", asked);
           const value = h("input", { type: "text", readonly: true, value: token, "aria-label": "The new token", class: "token" });
           const copy = button("Copy", async () => {
@@ -191,10 +201,8 @@ export const settings = {
             announce("Copied.");
           });
           fresh.replaceChildren(h("div", { class: "note" }, h("p", {}, "This is shown once. Keep it like a password."), h("p", { class: "token-row" }, value, copy)));
-          look();
-        } catch (problem) {
-          say(problem.message);
-        }
+        };
+        if (await dialog("New token", h("div", {}, field("Name", name), boxes.map(({ node }) => node)), "Make it", wanted, { act })) look();
       };
       look();
       return panel("Tokens for scripts and other assistants", list, fresh, h("p", {}, button("Make a token", make)));
@@ -210,7 +218,7 @@ export const settings = {
         // What is told from now on concerns nobody.
         hush();
         try {
-          await call("DELETE", "/api/account");
+          await call("delete", "/api/account");
           signedOut("Everything was deleted.");
         } catch (problem) {
           listen();
@@ -225,10 +233,6 @@ export const settings = {
       );
     }
 
-    whenChanged(["activity"], async () => {
-      const fresh = await get("/api/settings", { signal }).catch(() => null);
-      if (fresh && fresh.paused !== now.paused && !host.contains(document.activeElement)) location.reload();
-    }, signal);
   },
 };
 

@@ -7,13 +7,50 @@
 import { get } from "./api.js";
 import { announce, bytes, day, h, icon, iconButton, moment } from "./dom.js";
 
+/** What each kind is called, how it is read, and its title, facts for the head, and the text that quotes come from. */
 const KINDS = {
-  email: { name: "Mail", path: "/api/emails/" },
-  contact: { name: "Contact", path: "/api/contacts/" },
-  event: { name: "Meeting", path: "/api/calendar/" },
-  document: { name: "Document", path: "/api/documents/" },
-  note: { name: "Note", path: "/api/notes/" },
-  deal: { name: "Deal", path: "/api/deals/" },
+  email: {
+    name: "Mail",
+    read: async (id) => {
+      const { subject, from, to, cc, date, text, attachments } = await get(`/api/emails/${id}`);
+      return { title: subject, facts: { From: address(from), To: addresses(to), Cc: addresses(cc), Date: moment(date) }, text, attachments };
+    },
+  },
+  contact: {
+    name: "Contact",
+    read: async (id) => {
+      const { name, text } = await get(`/api/contacts/${id}`);
+      return { title: name, facts: {}, text };
+    },
+  },
+  event: {
+    name: "Meeting",
+    read: async (id) => {
+      const event = await get(`/api/calendar/${id}`);
+      return { title: event.title, facts: { When: span(event), Where: event.location, With: addresses(event.attendees) }, text: event.text };
+    },
+  },
+  document: {
+    name: "Document",
+    read: async (id) => {
+      const { title, file_name: file, text } = await get(`/api/documents/${id}`);
+      return { title: title || file, facts: { File: file === title ? "" : file }, text };
+    },
+  },
+  note: {
+    name: "Note",
+    read: async (id) => {
+      const { contacts, at, text } = await get(`/api/notes/${id}`);
+      return { title: contacts.map(({ name }) => name).join(", ") || "Note", facts: { Date: moment(at) }, text };
+    },
+  },
+  deal: {
+    name: "Deal",
+    read: async (id) => {
+      const { name, contacts, amount, stage, closes_on: closes, text } = await get(`/api/deals/${id}`);
+      return { title: name, facts: { About: contacts.map((person) => person.name).join(", "), Amount: amount, Stage: stage, Closes: closes && day(`${closes}T00:00:00`) }, text };
+    },
+  },
 };
 
 export const kindName = (kind) => KINDS[kind]?.name ?? "Source";
@@ -76,13 +113,13 @@ export class SourcePanel {
     this.#opener = opener;
     this.#draw(citation, citation.title ?? "", [h("p", { class: "quiet" }, "Opening…")]);
     this.#show();
-    const { path } = KINDS[citation.kind] ?? {};
-    if (!path) {
+    const kind = KINDS[citation.kind];
+    if (!kind) {
       this.#draw(citation, citation.title ?? "", onlyQuote(citation, "This kind of source can't be opened on its own. The passage:"));
       return;
     }
     try {
-      const source = await get(path + encodeURIComponent(citation.source_id));
+      const source = await kind.read(encodeURIComponent(citation.source_id));
       if (turn === this.#turn && this.#dialog.open) this.#drawSource(citation, source);
     } catch (problem) {
       if (turn !== this.#turn || !this.#dialog.open) return;
@@ -110,8 +147,7 @@ export class SourcePanel {
     this.#onclose();
   }
 
-  #drawSource(citation, source) {
-    const { title, facts, text, attachments } = readable(citation.kind, source);
+  #drawSource(citation, { title, facts, text, attachments = [] }) {
     const body = marked(text, citation.quote);
     // A subject can be quoted too.
     const head = body.found ? { nodes: [title] } : marked(title ?? "", citation.quote);
@@ -121,7 +157,7 @@ export class SourcePanel {
       citation,
       title && head.nodes,
       [missing ? notFound(citation.quote) : null, h("div", { class: "source-text" }, text ? body.nodes : h("p", { class: "quiet" }, "There is no text in it.")), attached(attachments)],
-      facts,
+      Object.entries(facts).filter(([, value]) => value),
     );
     const mark = this.#dialog.querySelector("mark");
     mark?.scrollIntoView({ block: "center", behavior: "instant" });
@@ -146,49 +182,10 @@ export class SourcePanel {
   }
 }
 
-const address = (person) => {
-  if (!person) return "";
-  if (typeof person === "string") return person;
-  const mail = person.address ?? person.email ?? "";
-  return person.name ? (mail ? `${person.name} <${mail}>` : person.name) : mail;
-};
+/** @param {Contract.Schema<"Person"> | null} person */
+const address = (person) => (person ? (person.name ? `${person.name} <${person.address}>` : person.address) : "");
 
-const addresses = (people) => [people ?? []].flat().map(address).filter(Boolean).join(", ");
-
-/** Title, facts for the head, and the text to mark in. `text`, where the server gives it, is the one quotes come from. */
-function readable(kind, source) {
-  const facts = [];
-  const fact = (name, value) => {
-    if (value) facts.push([name, value]);
-  };
-  switch (kind) {
-    case "email":
-      fact("From", address(source.from));
-      fact("To", addresses(source.to));
-      fact("Cc", addresses(source.cc));
-      fact("Date", moment(source.date));
-      return { title: source.subject, facts, text: source.text ?? "", attachments: source.attachments ?? [] };
-    case "contact":
-      return { title: source.name, facts, text: source.text ?? source.notes ?? "" };
-    case "event":
-      fact("When", span(source));
-      fact("Where", source.location);
-      fact("With", addresses(source.attendees));
-      return { title: source.title, facts, text: source.text ?? source.description ?? "" };
-    case "note":
-      fact("Date", moment(source.at));
-      return { title: addresses(source.contacts) || "Note", facts, text: source.text ?? "" };
-    case "deal":
-      fact("About", addresses(source.contacts));
-      fact("Amount", source.amount);
-      fact("Stage", source.stage);
-      fact("Closes", source.closes_on && day(`${source.closes_on}T00:00:00`));
-      return { title: source.name, facts, text: source.text ?? "" };
-    default:
-      fact("File", source.file_name === source.title ? "" : source.file_name);
-      return { title: source.title ?? source.file_name, facts, text: source.text ?? "" };
-  }
-}
+const addresses = (people) => people.map(address).join(", ");
 
 /** A day without a time is that day wherever the reader is, hence the local midnight. */
 const span = ({ start, end, start_date, all_day }) =>

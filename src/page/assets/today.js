@@ -7,10 +7,13 @@ import { actionIcon, actionWords, button, empty, failed, inZone, roomHead, sente
 
 const MEETINGS = 6;
 const DONE = 12;
+const BAD = ["rejected", "failed", "stale", "expired"];
+/** What the user's rules and they themselves have put on the list. */
+const KINDS = "follow_up,generic,welcome_email,meeting_brief,reminder";
 
 export const today = {
   title: "Today",
-  async show(main, { signal, me, cite, say, options }) {
+  async show(main, { signal, me, cite, say, options, pending }) {
     const parts = {
       decide: section("Waits for you"),
       meet: section("Next meetings"),
@@ -41,21 +44,23 @@ export const today = {
         if (problem.name !== "AbortError") body.replaceChildren(failed(problem.message));
       }
     };
-    const look = () =>
-      Promise.all([
-        fill(parts.decide, async () => {
-          const { items } = await get("/api/approvals?state=pending&limit=50", { signal });
-          if (items.length === 0) return empty("Nothing waits for you.");
-          const rows = items.slice(0, 5).map(({ id, action, preview, risk, created_at: at }) => [
-            actionIcon(action),
-            h("a", { href: `#/approvals/${id}` }, preview.summary),
-            risk.length > 0 ? h("span", { class: "pill", "data-kind": "waits" }, "Look first") : null,
-            when(at),
-          ]);
-          return [rowsOf(rows), h("p", {}, h("a", { class: "button", href: "#/approvals" }, items.length === 1 ? "Decide" : `Decide ${items.length}`))];
-        }),
+    const decide = () =>
+      fill(parts.decide, async () => {
+        const { items, next_cursor: more } = pending.value ?? (await pending.look());
+        if (items.length === 0) return empty("Nothing waits for you.");
+        const rows = items.slice(0, 5).map(({ id, action, preview, risk, created_at: at }) => [
+          actionIcon(action),
+          h("a", { href: `#/approvals/${id}` }, preview.summary),
+          risk.length > 0 ? h("span", { class: "pill", "data-kind": "waits" }, "Look first") : null,
+          when(at),
+        ]);
+        return [rowsOf(rows), h("p", {}, h("a", { class: "button", href: "#/approvals" }, items.length === 1 ? "Decide" : `Decide ${items.length}${more ? "+" : ""}`))];
+      });
+    const wait = async () => {
+      const [waiting, open] = [get("/api/tasks?state=waiting&limit=50", { signal }), get(`/api/tasks?type=${KINDS}&state=pending,waiting,failed&limit=8`, { signal })];
+      await Promise.all([
         fill(parts.wait, async () => {
-          const { items } = await get("/api/tasks?state=waiting&limit=50", { signal });
+          const { items } = await waiting;
           const waits = items.filter(({ waiting_on: on }) => on?.addresses || on?.budget_resets_at || on?.paused);
           if (waits.length === 0) return empty("Nobody.", h("p", { class: "quiet" }, "Ask it to arrange an appointment, and it waits for the answer for days if need be."));
           return rowsOf(
@@ -66,35 +71,40 @@ export const today = {
           );
         }),
         fill(parts.tasks, async () => {
-          const kinds = ["follow_up", "generic", "welcome_email", "meeting_brief", "reminder"];
-          const lists = await Promise.all(kinds.map((kind) => get(`/api/tasks?type=${kind}&limit=10`, { signal })));
-          const open = lists.flatMap(({ items }) => items).filter(({ state }) => ["pending", "waiting", "failed"].includes(state));
-          if (open.length === 0) return empty("None.");
-          return rowsOf(open.slice(0, 8).map(({ type, state, run_at: at, result, last_error: error }) => [h("span", {}, result?.draft?.parameters?.title || sentence(type)), state === "failed" ? h("span", { class: "pill", "data-kind": "off" }, error ? `Failed: ${error}` : "Failed") : h("span", { class: "quiet" }, "due ", when(at))]));
-        }),
-        fill(parts.meet, async () => {
-          const { items } = await get(`/api/calendar?after=${encodeURIComponent(new Date().toISOString())}&limit=${MEETINGS}`, { signal });
-          if (items.length === 0) return empty("No meetings ahead.");
-          return rowsOf(
-            items.map((event) => {
-              const open = h("button", { type: "button", class: "link" }, event.title || "Without a title");
-              open.addEventListener("click", () => cite({ kind: "event", source_id: event.id, title: event.title }, open));
-              const ask = h("a", { class: "quiet-button", href: `#/?ask=${encodeURIComponent(`What should I know before “${event.title}”?`)}` }, "Brief me");
-              return [open, h("span", { class: "quiet" }, event.all_day ? day(`${event.start_date}T00:00:00`) : inZone(event.start)), ask];
-            }),
-          );
-        }),
-        fill(parts.done, async () => {
-          const { items } = await get(`/api/activity?limit=${DONE}`, { signal });
-          if (items.length === 0) return empty("Nothing yet.", h("p", { class: "quiet" }, "Everything that is done in your name is written down here, refusals too."));
-          return [
-            rowsOf(items.map(({ action, target, at, result }) => [actionIcon(action), h("span", {}, `${actionWords(action)}${target ? `: ${target}` : ""}`), ["rejected", "failed", "stale", "expired"].includes(result?.state) ? h("span", { class: "pill", "data-kind": "off" }, sentence(result.state)) : null, when(at)])),
-            h("p", {}, h("a", { href: "#/activity" }, "All of it")),
-          ];
+          const { items } = await open;
+          if (items.length === 0) return empty("None.");
+          return rowsOf(items.map(({ type, state, run_at: at, result, last_error: error }) => [h("span", {}, titleOf(result) || sentence(type)), state === "failed" ? h("span", { class: "pill", "data-kind": "off" }, error ? `Failed: ${error}` : "Failed") : h("span", { class: "quiet" }, "due ", when(at))]));
         }),
       ]);
-    await look();
-    whenChanged(["approval", "task", "activity", "ingest"], look, signal);
+    };
+    const meet = () =>
+      fill(parts.meet, async () => {
+        const { items } = await get(`/api/calendar?after=${encodeURIComponent(new Date().toISOString())}&limit=${MEETINGS}`, { signal });
+        if (items.length === 0) return empty("No meetings ahead.");
+        return rowsOf(
+          items.map((event) => {
+            const open = h("button", { type: "button", class: "link" }, event.title || "Without a title");
+            open.addEventListener("click", () => cite({ kind: "event", source_id: event.id, title: event.title }, open));
+            const ask = h("a", { class: "quiet-button", href: `#/?ask=${encodeURIComponent(`What should I know before “${event.title}”?`)}` }, "Brief me");
+            return [open, h("span", { class: "quiet" }, event.all_day ? day(`${event.start_date}T00:00:00`) : inZone(event.start)), ask];
+          }),
+        );
+      });
+    const done = () =>
+      fill(parts.done, async () => {
+        const { items } = await get(`/api/activity?limit=${DONE}`, { signal });
+        if (items.length === 0) return empty("Nothing yet.", h("p", { class: "quiet" }, "Everything that is done in your name is written down here, refusals too."));
+        return [
+          rowsOf(items.map(({ action, target, at, result }) => [actionIcon(action), h("span", {}, `${actionWords(action)}${target ? `: ${target}` : ""}`), BAD.includes(String(result?.state)) ? h("span", { class: "pill", "data-kind": "off" }, sentence(result.state)) : null, when(at)])),
+          h("p", {}, h("a", { href: "#/activity" }, "All of it")),
+        ];
+      });
+    await Promise.all([decide(), wait(), meet(), done()]);
+    // Each change is asked about where it shows.
+    pending.follow(decide, signal);
+    whenChanged(["task"], wait, signal);
+    whenChanged(["ingest"], meet, signal);
+    whenChanged(["activity"], done, signal);
   },
 };
 
@@ -102,6 +112,9 @@ function section(title) {
   const body = h("div", {});
   return { body, node: h("section", { class: "panel", "aria-label": title }, h("h2", {}, title), body) };
 }
+
+/** What a rule called the task that it made. */
+const titleOf = (result) => result?.draft?.parameters?.title;
 
 const rowsOf = (rows) => h("ul", { class: "rows tight" }, rows.map((cells) => h("li", { class: "row" }, cells)));
 
@@ -112,7 +125,4 @@ function whom(on) {
 }
 
 /** How many decisions are due, for the page's head. */
-export async function due() {
-  const { items, next_cursor: more } = await get("/api/approvals?state=pending&limit=50");
-  return { number: items.length, words: more ? "50+" : String(items.length), said: count(items.length, "decision waits", "decisions wait") };
-}
+export const due = ({ items, next_cursor: more }) => ({ number: items.length, words: more ? `${items.length}+` : String(items.length), said: count(items.length, "decision waits", "decisions wait") });

@@ -27,6 +27,7 @@ export function actionWords(action) {
 
 export const actionIcon = (action) => icon((ACTIONS[action.replace(/^undo_/, "")] ?? [null, "document"])[1]);
 
+/** @param {unknown} name */
 export const sentence = (name) => {
   const text = String(name);
   // Names of things have no blanks; sentences keep what they quote.
@@ -35,6 +36,7 @@ export const sentence = (name) => {
 };
 
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+/** @type {[Intl.RelativeTimeFormatUnit, number][]} */
 const UNITS = [
   ["day", 86_400],
   ["hour", 3_600],
@@ -44,7 +46,7 @@ const UNITS = [
 /** "5 minutes ago", "in 3 days"; the moment itself stands in the tooltip. */
 export function when(time) {
   if (!time) return null;
-  const seconds = (new Date(time) - Date.now()) / 1000;
+  const seconds = (new Date(time).getTime() - Date.now()) / 1000;
   const [unit, size] = UNITS.find(([, size]) => Math.abs(seconds) >= size) ?? ["minute", 60];
   const amount = Math.trunc(seconds / size);
   const words = amount === 0 ? "just now" : relative.format(amount, unit);
@@ -53,6 +55,7 @@ export function when(time) {
 
 /** A time as it is on the clocks of a zone, with the zone. */
 export function inZone(time, zone) {
+  /** @type {Intl.DateTimeFormatOptions} */
   const options = { weekday: "short", day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
   try {
     return new Intl.DateTimeFormat("en-GB", { ...options, timeZone: zone }).format(new Date(time));
@@ -73,25 +76,42 @@ export const failed = (words) => h("p", { class: "note", "data-state": "failed",
 
 export const button = (words, onclick, props = {}) => h("button", { type: "button", class: "button second", onclick, ...props }, words);
 
+/** Rows that are drawn in one go. */
+const AT_ONCE = 20;
+/** By host, what ends the list that it shows. */
+const shown = new WeakMap();
+
 /**
  * A list that grows by pages as its end comes into view: `draw(item)` makes a row. Resolves when the first page
- * is there.
+ * is there; what the host showed before stays until then.
+ * @template {string} P
+ * @param {HTMLElement} host
+ * @param {P} path
+ * @param {(item: Contract.Item<P>) => Node} draw
+ * @param {{ signal: AbortSignal, none: Node }} how
  */
 export async function pages(host, path, draw, { signal, none }) {
+  shown.get(host)?.abort();
+  const over = new AbortController();
+  shown.set(host, over);
+  const until = AbortSignal.any([signal, over.signal]);
   const list = h("ul", { class: "rows" });
   const end = h("div", { class: "rows-end" });
   let next = null;
   let busy = false;
   const more = async () => {
-    if (busy || signal.aborted) return;
+    if (busy || until.aborted) return;
     busy = true;
     try {
-      const glue = path.includes("?") ? "&" : "?";
-      const page = await get(next ? `${path}${glue}cursor=${encodeURIComponent(next)}` : path, { signal });
+      const address = next ? `${path}${path.includes("?") ? "&" : "?"}cursor=${encodeURIComponent(next)}` : path;
+      const page = /** @type {{ items: Contract.Item<P>[], next_cursor: string | null }} */ (/** @type {unknown} */ (await get(address, { signal: until })));
       next = page.next_cursor;
-      list.append(...page.items.map((item) => h("li", {}, draw(item))));
+      for (let from = 0; from < page.items.length; from += AT_ONCE) {
+        // Between two portions the reader may scroll on.
+        if (from > 0) await new Promise((resolve) => setTimeout(resolve));
+        list.append(...page.items.slice(from, from + AT_ONCE).map((item) => h("li", {}, draw(item))));
+      }
       end.replaceChildren(next ? button("Show more", more) : "");
-      if (list.childElementCount === 0) host.replaceChildren(none);
     } catch (problem) {
       if (problem.name === "AbortError") return;
       end.replaceChildren(failed(problem.message), button("Try again", more));
@@ -99,11 +119,12 @@ export async function pages(host, path, draw, { signal, none }) {
       busy = false;
     }
   };
-  host.replaceChildren(list, end);
   await more();
+  if (until.aborted) return;
+  host.replaceChildren(...(list.childElementCount === 0 && end.childElementCount === 0 ? [none] : [list, end]));
   const watch = new IntersectionObserver((seen) => {
     if (next && seen.some(({ isIntersecting }) => isIntersecting)) more();
   });
   watch.observe(end);
-  signal.addEventListener("abort", () => watch.disconnect());
+  until.addEventListener("abort", () => watch.disconnect());
 }
