@@ -8,7 +8,10 @@ if [ -z "${CHROMIUM:-}" ] && ! command -v chromium >/dev/null; then
     apt-get update -qq
     apt-get install -y -qq chromium >/dev/null
 fi
-(cd tests/browser && npm ci --no-audit --no-fund --loglevel=error)
+# The replies that the stories bring about are held against the contract by what tests/clients has.
+for packages in tests/clients tests/browser; do
+    (cd "$packages" && npm ci --no-audit --no-fund --loglevel=error)
+done
 cargo build --locked --quiet
 folder="$(mktemp -d)"
 chmod 755 "$folder"
@@ -59,6 +62,11 @@ if [ "${1:-}" = pictures ]; then
     exit
 fi
 story page
+story trouble
+RATE_LIMIT_PER_USER=0 story stress
 story demo demo
 with_providers
 story rooms
+FRONTEND_URL="http://localhost:$(node -e 'const s = require("net").createServer().listen(0, () => { console.log(s.address().port); s.close(); })')"
+export FRONTEND_URL
+story frontend
