@@ -26,6 +26,20 @@ const server = createServer(async (request, response) => {
 before(() => new Promise((resolve) => server.listen(Number(new URL(FRONTEND_URL).port), "localhost", resolve)));
 after(() => server.close());
 
+test("the contract can be read and tried without the net", async () => {
+  await elsewhere(`${BASE_URL}/docs`, async (page) => {
+    const foreign = [];
+    page.on("request", (request) => {
+      if (/^http/.test(request.url()) && new URL(request.url()).origin !== BASE_URL) foreign.push(request.url());
+    });
+    const operation = page.locator("#operations-rules-post_rules_preview");
+    await operation.locator(".opblock-summary-control").click();
+    await operation.getByText("gmail.message.received").first().waitFor();
+    await operation.getByText("would_do").first().waitFor();
+    assert.deepEqual(foreign, []);
+  });
+});
+
 test("from another origin one signs in, asks, is told, and decides", async () => {
   await tell("/sim/google/decisions", { do: "allow", email: ADVISOR });
   await elsewhere(`${FRONTEND_URL}/?api=${encodeURIComponent(BASE_URL)}`, async (page) => {
