@@ -1,7 +1,5 @@
 //! `/api/rules`: standing instructions, and their rehearsal.
 
-use std::collections::HashMap;
-
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
