@@ -25,7 +25,8 @@ story() {
     local own="$folder/$1"
     mkdir "$own"
     chmod 755 "$own"
-    DATABASE_URL='' PORT=0 DEMO_MODE=true DATA_DIR="$own/data" \
+    # The stories of a day in a minute.
+    DATABASE_URL='' PORT=0 DEMO_MODE=true DATA_DIR="$own/data" RATE_LIMIT_PER_USER=0 RATE_LIMIT_LLM_PER_USER=0 \
         "$program" "${@:2}" >"$own/out" 2>"$own/log" &
     server=$!
     until [ -s "$own/out" ]; do

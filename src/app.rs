@@ -23,8 +23,10 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Database;
+use crate::http::peer::{Proxies, remember_peer};
 use crate::http::{middleware, server};
 use crate::identity::{connections, settings};
+use crate::limits::Limits;
 use crate::live::Live;
 use crate::providers::google::Google;
 use crate::providers::hubspot::HubSpot;
@@ -35,7 +37,7 @@ use crate::tasks::{Keep, Queue, Registry, Tasks, TidyTasks, Worker, WorkerSettin
 use crate::telemetry::Metrics;
 use crate::{
     account, activity, agent, book, chat, demo_clock, demo_letter, effects, events, identity,
-    ingest, live, llm, mcp, operations, page, retrieval, rules, tasks, webhooks,
+    ingest, limits, live, llm, mcp, operations, page, retrieval, rules, tasks, webhooks,
 };
 
 /// Until a reply begins, uploads and whole answers apart.
@@ -150,6 +152,7 @@ fn router(app: &App, role: Role) -> anyhow::Result<Router> {
         Role::Worker => operations::router().into(),
     };
     let metrics = app.metrics.clone();
+    let proxies = Proxies::new(&app.config.limits.trusted_proxies);
     let frontend = app.frontend_url.origin().ascii_serialization();
     let cors = CorsLayer::new()
         .allow_origin(AllowOrigin::list([
@@ -179,7 +182,10 @@ fn router(app: &App, role: Role) -> anyhow::Result<Router> {
         .layer(Extension(webhooks::Intake::open(app)))
         .fallback(middleware::not_found)
         .method_not_allowed_fallback(middleware::method_not_allowed)
+        .layer(from_fn_with_state(app.clone(), identity::authorize))
+        .layer(from_fn_with_state(app.clone(), limits::admit))
         .layer(from_fn_with_state(app.clone(), identity::authenticate))
+        .layer(from_fn_with_state(proxies, remember_peer))
         .route_layer(from_fn(middleware::remember_route))
         .layer(RequestBodyTimeoutLayer::new(BODY_PROGRESS))
         .layer(CatchPanicLayer::custom(
@@ -225,6 +231,7 @@ pub fn build(config: Config, database: &Database, address: SocketAddr) -> anyhow
     Ok(App {
         pool: database.pool.clone(),
         tasks: Tasks::new(clock.clone()),
+        limits: Limits::new(&config.limits, &metrics).context("REDIS_URL")?,
         clock,
         keys: Arc::new(Keyring::new(&config.token_keys, &secret_key)),
         secret_key,
@@ -292,14 +299,17 @@ pub async fn start(config: Config, listener: TcpListener, role: Role) -> anyhow:
     let database = Database::open(&config.database).await?;
     let app = build(config, &database, address)?;
     let router = router(&app, role)?;
+    let proxies = Proxies::new(&app.config.limits.trusted_proxies);
     demo_clock::resume(&app).await?;
     app.background.spawn(demo_clock::listen(app.clone()));
     app.background
         .spawn(connections::reseal_at_start(app.clone()));
     app.background.spawn(retrieval::embed_at_start(app.clone()));
+    app.background
+        .spawn(app.limits.clone().keep_shared(app.stopping.clone()));
     let close = CancellationToken::new();
     let parts = TaskTracker::new();
-    parts.spawn(server::serve(listener, router, close.clone()));
+    parts.spawn(server::serve(listener, router, proxies, close.clone()));
     if app.config.worker.enabled || role == Role::Worker {
         parts.spawn(worker(&app, &database).run(app.stopping.clone(), TASK_GRACE));
     }

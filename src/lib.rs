@@ -16,6 +16,7 @@ pub mod providers;
 
 // Engines: know users, but no feature.
 pub mod activity;
+pub mod limits;
 pub mod live;
 pub mod state;
 pub mod tasks;

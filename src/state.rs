@@ -13,6 +13,7 @@ use url::Url;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::failpoint::FailPoints;
+use crate::limits::Limits;
 use crate::live::Live;
 use crate::providers::google::Google;
 use crate::providers::hubspot::HubSpot;
@@ -30,6 +31,7 @@ pub struct App {
     pub metrics: Metrics,
     pub live: Live,
     pub tasks: Tasks,
+    pub limits: Limits,
     /// Where tests make the process die.
     pub fail_points: FailPoints,
     /// Opens and seals what must lie unreadable in the database.

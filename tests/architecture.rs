@@ -20,7 +20,7 @@ const FOUNDATION: &[&str] = &[
     "telemetry",
 ];
 const OUTSIDE: &[&str] = &["providers"];
-const ENGINES: &[&str] = &["activity", "live", "state", "tasks"];
+const ENGINES: &[&str] = &["activity", "limits", "live", "state", "tasks"];
 const SLICES: &[&str] = &[
     "identity",
     "demo_clock",

@@ -77,6 +77,8 @@ struct Run<'a> {
     citations: Citations,
     usage: Usage,
     written: usize,
+    /// Turns that the model was asked for.
+    turns: u32,
     deadline: Instant,
 }
 
@@ -95,6 +97,7 @@ pub(super) async fn answer(
         citations: Citations::new(scope),
         usage: Usage::default(),
         written: 0,
+        turns: 0,
         deadline: Instant::now() + WALL_CLOCK,
     };
     let outcome = match run.prepare(&asked).await {
@@ -304,6 +307,7 @@ impl Run<'_> {
     /// One turn: streams its text to the reader as it comes.
     async fn turn(&mut self, messages: Vec<Message>, tools: Vec<Tool>) -> Result<Step, Stop> {
         self.afford(&messages, &tools).await?;
+        self.wait_for_turn().await?;
         let tokens = llm::estimate(&messages, &tools);
         let mut told = None;
         let step = self.listen(messages, tools, &mut told).await;
@@ -399,6 +403,20 @@ impl Run<'_> {
             Ok(())
         } else {
             Err(Stop::OverBudget(budget.resets_at))
+        }
+    }
+
+    /// The first turn was let in with the question; the others take their turn among everybody's.
+    async fn wait_for_turn(&mut self) -> Result<(), Stop> {
+        self.turns += 1;
+        if self.turns == 1 {
+            return Ok(());
+        }
+        let patience = self.deadline.saturating_duration_since(Instant::now());
+        tokio::select! {
+            turn = self.app.limits.model_turn(self.scope.user_id(), patience) =>
+                turn.map_err(|_| Stop::TooLong),
+            () = self.sink.closed() => Err(Stop::Gone),
         }
     }
 

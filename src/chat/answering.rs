@@ -31,6 +31,10 @@ pub(super) struct Answering {
 /// Stores the question and starts the answer.
 pub(super) async fn begin(app: &App, scope: UserScope, asked: Asked) -> Result<Answering, Problem> {
     let now = app.clock.now();
+    if Mode::of(app) == Mode::Model {
+        // The first turn's; those that follow wait for theirs.
+        app.limits.model_call(scope.user_id()).await?;
+    }
     let mut tx = scope.begin(&app.pool).await?;
     if Mode::of(app) == Mode::Model {
         let budget = Budget::read(&mut tx, now).await?;

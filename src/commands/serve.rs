@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{self, Role, Running};
 use crate::config::Config;
+use crate::http::server::raise_descriptor_limit;
 
 /// Serves until SIGTERM or SIGINT; a second signal ends the process at once.
 pub async fn run(config: Config, role: Role) -> anyhow::Result<ExitCode> {
@@ -18,6 +19,7 @@ pub async fn run(config: Config, role: Role) -> anyhow::Result<ExitCode> {
 
 /// Starts, and says where it listens.
 pub async fn start(config: Config, role: Role) -> anyhow::Result<Running> {
+    raise_descriptor_limit();
     let listen = config.server.listen;
     let listener = TcpListener::bind(listen)
         .await

@@ -7,6 +7,7 @@
 //! To add a setting: a field here, a line in [`Config::read`], a line in `.env.example` (a test
 //! holds the two together), a row in README.md.
 
+mod limits;
 mod providers;
 mod read;
 
@@ -16,6 +17,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use url::{Origin, Url};
 
 pub use read::{Invalid, Source};
@@ -36,6 +38,7 @@ pub struct Config {
     pub hubspot: Option<HubSpot>,
     pub model: Model,
     pub worker: Worker,
+    pub limits: Limits,
     pub telemetry: Telemetry,
     pub demo: Demo,
     /// Where tests make the process die; none outside of development.
@@ -149,6 +152,24 @@ pub struct Worker {
     /// Days that ended tasks are kept: done and cancelled ones, and failed ones.
     pub keep_done_days: u16,
     pub keep_failed_days: u16,
+}
+
+/// How often something may happen in a minute; none means no limit.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Requests of one user or, where nobody is signed in, of one peer.
+    pub per_user: Option<NonZeroU32>,
+    /// Requests of all together, deliveries of providers apart.
+    pub global: Option<NonZeroU32>,
+    /// Verified deliveries of all providers.
+    pub webhooks: Option<NonZeroU32>,
+    /// Calls of the chat model.
+    pub model_per_user: Option<NonZeroU32>,
+    pub model_global: Option<NonZeroU32>,
+    /// Whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// A Redis or Valkey that all instances count in.
+    pub redis_url: Option<Secret<String>>,
 }
 
 #[derive(Clone, Debug)]

@@ -44,8 +44,8 @@ impl Reader<'_> {
         url.unwrap_or_else(|| Url::parse(real).expect("a literal URL"))
     }
 
-    /// What we allow ourselves in a minute; `0` is no limit.
-    fn pace(&mut self, name: &'static str, default: u64) -> Option<NonZeroU32> {
+    /// What may be had in a minute; `0` is no limit.
+    pub(super) fn pace(&mut self, name: &'static str, default: u64) -> Option<NonZeroU32> {
         let units = self.number(name, default, (0, 10_000_000));
         u32::try_from(units).ok().and_then(NonZeroU32::new)
     }

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::{
     Config, Database, Demo, Environment, LogFormat, Model, ModelServer, Server, Telemetry, Worker,
+    limits,
 };
 use crate::failpoint::{self, FailPoints};
 use crate::secret::Secret;
@@ -172,13 +173,6 @@ const BUILT_IN: &str = "built-in";
 /// taken for function.
 const NOT_YET: &[&str] = &[
     "HUBSPOT_APP_ID",
-    "RATE_LIMIT_PER_USER",
-    "RATE_LIMIT_GLOBAL",
-    "RATE_LIMIT_WEBHOOKS",
-    "RATE_LIMIT_LLM_PER_USER",
-    "RATE_LIMIT_LLM_GLOBAL",
-    "TRUSTED_PROXIES",
-    "REDIS_URL",
     "SENTRY_DSN",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
 ];
@@ -220,6 +214,7 @@ impl Reader<'_> {
             secret_key: self.secret("SECRET_KEY"),
             model: self.model(environment),
             worker,
+            limits: self.limits(),
             telemetry: self.telemetry(),
             fail_points: self.fail_points(environment),
             not_acted_upon: NOT_YET
@@ -397,15 +392,6 @@ impl Reader<'_> {
     }
 
     fn judge_unused(&mut self) {
-        for name in [
-            "RATE_LIMIT_PER_USER",
-            "RATE_LIMIT_GLOBAL",
-            "RATE_LIMIT_WEBHOOKS",
-            "RATE_LIMIT_LLM_PER_USER",
-            "RATE_LIMIT_LLM_GLOBAL",
-        ] {
-            self.number(name, 0, (0, u64::from(u32::MAX)));
-        }
         for name in ["SENTRY_DSN", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
             // A Sentry DSN carries its public key where a URL has the user name.
             if name == "SENTRY_DSN" {
@@ -416,13 +402,6 @@ impl Reader<'_> {
                 self.http_url(name);
             }
         }
-        self.parsed("TRUSTED_PROXIES", |text| {
-            text.split(',')
-                .map(str::trim)
-                .all(is_network)
-                .then_some(())
-                .ok_or_else(|| "must be networks such as 10.0.0.0/8, parted by commas".to_owned())
-        });
     }
 
     fn judge_combinations(&mut self, config: &Config) {
@@ -473,11 +452,7 @@ impl Reader<'_> {
                 "is needed in production, unless BIND_ADDRESS is private",
             );
         }
-        if self
-            .source
-            .text("TRUSTED_PROXIES")
-            .is_some_and(|text| text.split(',').any(|part| part.trim().ends_with("/0")))
-        {
+        if limits::are_everybody(&config.limits.trusted_proxies) {
             self.refuse("TRUSTED_PROXIES", "must not trust everybody");
         }
     }
@@ -509,16 +484,6 @@ fn is_weak(key: &str) -> bool {
         || ["change", "example", "secret_key", "password", "your-"]
             .iter()
             .any(|word| lower.contains(word))
-}
-
-fn is_network(text: &str) -> bool {
-    let (address, length) = text.split_once('/').unwrap_or((text, ""));
-    let Ok(address) = address.parse::<IpAddr>() else {
-        return false;
-    };
-    let bits = if address.is_ipv4() { 32 } else { 128 };
-    length.is_empty() && !text.contains('/')
-        || length.parse::<u8>().is_ok_and(|length| length <= bits)
 }
 
 #[cfg(test)]
@@ -650,6 +615,7 @@ mod tests {
         let code = [
             here.split("#[cfg(test)]").next().unwrap(),
             include_str!("providers.rs"),
+            include_str!("limits.rs"),
         ]
         .concat();
         for name in &example {

@@ -11,7 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Problem;
+use super::screen::screen;
 use crate::db::UserScope;
+use crate::telemetry::Metrics;
 
 /// Largest JSON body, in bytes.
 pub const JSON_LIMIT: usize = 1 << 20;
@@ -36,8 +38,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         if !is_json(&request) {
             return Err(Problem::unsupported_media_type("application/json"));
         }
+        let metrics = request.extensions().get::<Metrics>().cloned();
         let body = body_within(request, JSON_LIMIT).await?;
-        parse_json(&body).map(Self)
+        parse_json(&body, metrics.as_ref()).map(Self)
     }
 }
 
@@ -47,6 +50,7 @@ impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Option<Self>, Problem> {
         let is_json = is_json(&request);
+        let metrics = request.extensions().get::<Metrics>().cloned();
         let body = body_within(request, JSON_LIMIT).await?;
         if body.is_empty() {
             return Ok(None);
@@ -54,7 +58,7 @@ impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
         if !is_json {
             return Err(Problem::unsupported_media_type("application/json"));
         }
-        parse_json(&body).map(|value| Some(Self(value)))
+        parse_json(&body, metrics.as_ref()).map(|value| Some(Self(value)))
     }
 }
 
@@ -84,7 +88,7 @@ pub async fn body_within(request: Request, limit: usize) -> Result<Bytes, Proble
     }
 }
 
-fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+fn parse_json<T: DeserializeOwned>(body: &[u8], metrics: Option<&Metrics>) -> Result<T, Problem> {
     // Two steps, because they fail differently: text that is no JSON is malformed (400), JSON of
     // another shape is invalid (422) and can say which field.
     let value: serde_json::Value = serde_json::from_slice(body).map_err(|error| {
@@ -101,6 +105,7 @@ fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
             "must not hold a NUL character",
         ));
     }
+    screen_strings(&value, metrics);
     serde_path_to_error::deserialize(value)
         .map_err(|error| Problem::invalid(error.path().to_string(), error.inner().to_string()))
 }
@@ -126,6 +131,19 @@ fn holds_nul(value: &serde_json::Value, path: &mut Vec<String>) -> bool {
             .iter()
             .any(|(name, item)| name.contains('\0') || enter(name.clone(), item)),
         _ => false,
+    }
+}
+
+/// Counts what looks like an injection, in values; names are nobody's text.
+fn screen_strings(value: &serde_json::Value, metrics: Option<&Metrics>) {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => screen(metrics, text),
+        Value::Array(items) => items.iter().for_each(|item| screen_strings(item, metrics)),
+        Value::Object(fields) => fields
+            .values()
+            .for_each(|field| screen_strings(field, metrics)),
+        _ => {}
     }
 }
 
@@ -156,6 +174,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         let query = parts.uri.query().unwrap_or_default();
         if query.contains("%00") {
             return Err(Problem::invalid("query", "must not hold a NUL character"));
+        }
+        let metrics = parts.extensions.get::<Metrics>();
+        for (_, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            screen(metrics, &value);
         }
         serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(
             url::form_urlencoded::parse(query.as_bytes()),
@@ -195,12 +217,15 @@ mod tests {
     }
 
     fn status(body: &[u8]) -> u16 {
-        parse_json::<Body>(body).unwrap_err().status().as_u16()
+        parse_json::<Body>(body, None)
+            .unwrap_err()
+            .status()
+            .as_u16()
     }
 
     #[test]
     fn malformed_and_invalid_differ() {
-        assert!(parse_json::<Body>(br#"{"name": "O'Brien", "more": 1}"#).is_ok());
+        assert!(parse_json::<Body>(br#"{"name": "O'Brien", "more": 1}"#, None).is_ok());
         assert_eq!(status(b"{"), 400);
         assert_eq!(status(b"\xff"), 400);
         assert_eq!(status(br#"{"name": "\ud800"}"#), 400);
@@ -212,7 +237,7 @@ mod tests {
     #[test]
     fn a_nul_is_refused_with_its_place() {
         let problem =
-            parse_json::<Body>(br#"{"name": "a", "list": ["x", "a\u0000b"]}"#).unwrap_err();
+            parse_json::<Body>(br#"{"name": "a", "list": ["x", "a\u0000b"]}"#, None).unwrap_err();
         assert_eq!(problem.body("r").errors[0].field, "list.1");
     }
 }

@@ -46,6 +46,8 @@ pub async fn edge(State(metrics): State<Metrics>, mut request: Request, next: Ne
     let id = RequestId::of(&request);
     let method = method_label(request.method());
     request.extensions_mut().insert(id.clone());
+    // For extractors, which know no state.
+    request.extensions_mut().insert(metrics.clone());
     let span = tracing::info_span!("request", request_id = %id.0);
     let in_progress = metrics.http_in_progress();
     let response = next.run(request).instrument(span.clone()).await;

@@ -9,7 +9,9 @@
 pub mod extract;
 pub mod middleware;
 mod page;
+pub mod peer;
 mod problem;
+mod screen;
 pub mod server;
 mod streaming;
 

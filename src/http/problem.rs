@@ -4,6 +4,7 @@
 //! there the request id is known, and logs its cause, once. What a client sees never holds the cause.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -112,6 +113,13 @@ impl Problem {
         problem
     }
 
+    /// Too often, or too much at once.
+    pub fn too_many(title: impl Into<Cow<'static, str>>, wait: Duration) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, title)
+            .detail("come back when Retry-After says")
+            .retry_after(wait)
+    }
+
     /// The user's tokens of the day are used up.
     pub fn over_budget(now: DateTime<Utc>, resets_at: DateTime<Utc>) -> Self {
         let mut problem = Self::new(
@@ -135,6 +143,14 @@ impl Problem {
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
+        self
+    }
+
+    /// When it is worth coming back: whole seconds, one at least.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        let begun = u64::from(wait.subsec_nanos() > 0);
+        self.retry_after_secs = Some((wait.as_secs() + begun).max(1));
         self
     }
 

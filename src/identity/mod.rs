@@ -22,7 +22,7 @@ use crate::db::UserScope;
 use crate::ids;
 
 pub use access::{Bearer, InPerson, MayApprove, TokenScope};
-pub use session::{authenticate, no_session, refuse_foreign};
+pub use session::{authenticate, authorize, no_session, refuse_foreign};
 
 /// The address under which `demo`, `import` and sign-in on one's own machine meet.
 pub const DEMO_ADVISOR: &str = "alex@morgan-advisory.example";

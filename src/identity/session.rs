@@ -77,28 +77,35 @@ pub fn no_session(app: &App) -> String {
 }
 
 /// Puts the `UserScope` of the session or API token into the request; without a live one the request
-/// goes on without, and routes that need it answer 401. A write by cookie from elsewhere ends here,
-/// and so does what a token's scopes don't allow.
+/// goes on without, and routes that need it answer 401.
 pub async fn authenticate(State(app): State<App>, mut request: Request, next: Next) -> Response {
     match who(&app, request.headers()).await {
         Ok(Some((user_id, access))) => {
-            if access == Access::Session
-                && !is_read(request.method())
-                && !is_from_us(&app, request.headers())
-            {
-                return foreign().into_response();
-            }
-            if let Some(scope) = access.lacks(request.method(), request.uri().path()) {
-                return Problem::forbidden("this API token may not do this")
-                    .detail(format!("it lacks the scope {:?}", scope.name()))
-                    .into_response();
-            }
             let extensions = request.extensions_mut();
             extensions.insert(UserScope::checked(user_id));
             extensions.insert(access);
         }
         Ok(None) => {}
         Err(error) => return Problem::from(error).into_response(),
+    }
+    next.run(request).await
+}
+
+/// After [`authenticate`]: a write by cookie from elsewhere ends here, and so does what a token's scopes
+/// don't allow.
+pub async fn authorize(State(app): State<App>, request: Request, next: Next) -> Response {
+    if let Some(access) = request.extensions().get::<Access>() {
+        if *access == Access::Session
+            && !is_read(request.method())
+            && !is_from_us(&app, request.headers())
+        {
+            return foreign().into_response();
+        }
+        if let Some(scope) = access.lacks(request.method(), request.uri().path()) {
+            return Problem::forbidden("this API token may not do this")
+                .detail(format!("it lacks the scope {:?}", scope.name()))
+                .into_response();
+        }
     }
     next.run(request).await
 }

@@ -1,6 +1,8 @@
 //! What the models cost each user, by day and purpose, and whether there is something left of the day.
 //! All SQL over `usage_days`.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Days, NaiveDate, TimeZone as _, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
@@ -14,6 +16,8 @@ use crate::tasks::{Context, Failure, OrFailure as _};
 
 /// What an answer is thought to take at most.
 const ANSWER: i64 = 1000;
+/// A task that waits for its turn at the model keeps its slot for so long.
+const SLOT_IS_KEPT: Duration = Duration::from_secs(10);
 /// Characters of a token, about.
 const CHARS: usize = 4;
 
@@ -125,7 +129,8 @@ pub fn guessed(tokens: i64) -> Usage {
     }
 }
 
-/// Sleeps until the user's next day when this one's tokens are used up, or until the user allows more.
+/// Sleeps until the user's next day when this one's tokens are used up, or until the user allows more. Then waits
+/// for its turn among the calls of a minute, and gives the slot back when that is far off.
 pub async fn afford(context: &Context<App>, tokens: i64) -> Result<(), Failure> {
     for round in 0_u32.. {
         let mut tx = context.scope.begin(&context.app.pool).await.or_retry()?;
@@ -143,7 +148,9 @@ pub async fn afford(context: &Context<App>, tokens: i64) -> Result<(), Failure> 
             .wait(&name, vec![budget.changed], until, Some(shown))
             .await?;
     }
-    Ok(())
+    let user_id = context.scope.user_id();
+    let turn = context.app.limits.model_turn(user_id, SLOT_IS_KEPT).await;
+    turn.map_err(Failure::Again)
 }
 
 /// Writes down what a call took.

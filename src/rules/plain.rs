@@ -89,6 +89,7 @@ async fn ask(app: &App, scope: &UserScope, messages: &[Message]) -> Result<Strin
     if !budget.affords(llm::estimate(messages, &[])) {
         return Err(Problem::over_budget(now, budget.resets_at));
     }
+    app.limits.model_call(scope.user_id()).await?;
     let said = llm::turn(app, messages.to_vec(), Vec::new()).await;
     let said = said.map_err(|error| {
         Problem::new(

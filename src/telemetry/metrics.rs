@@ -34,6 +34,9 @@ pub struct Metrics {
     provider_duration: HistogramVec,
     imported: IntCounterVec,
     webhooks: IntCounterVec,
+    limits_refused: IntCounterVec,
+    shared_limits_away: IntGauge,
+    screened: IntCounterVec,
     chunks_embedded: IntCounter,
     chunks_refused: IntCounter,
 }
@@ -198,6 +201,20 @@ impl Metrics {
                 "Deliveries of providers by source and what came of them",
                 &["source", "outcome"],
             ),
+            limits_refused: counters(
+                "paraplanner_limits_refused_total",
+                "What was sent away because there was too much of it, by limit",
+                &["limit"],
+            ),
+            shared_limits_away: gauge(
+                "paraplanner_shared_limits_away",
+                "1 while REDIS_URL is set and its server can't be asked",
+            ),
+            screened: counters(
+                "paraplanner_input_screened_total",
+                "Texts of requests that look like an injection, by rule; none is refused",
+                &["rule"],
+            ),
             imported: counters(
                 "paraplanner_imported_items_total",
                 "Items of imported files by outcome",
@@ -327,6 +344,25 @@ impl Metrics {
     /// A delivery of a provider's.
     pub fn webhook(&self, source: &'static str, outcome: &'static str) {
         self.webhooks.with_label_values(&[source, outcome]).inc();
+    }
+
+    /// Shown from the start, so that the first refusal is a change.
+    pub fn limit_exists(&self, limit: &'static str) {
+        self.limits_refused.with_label_values(&[limit]);
+    }
+
+    /// One of `limits`' limits refused something.
+    pub fn limit_refused(&self, limit: &'static str) {
+        self.limits_refused.with_label_values(&[limit]).inc();
+    }
+
+    pub fn shared_limits_away(&self, away: bool) {
+        self.shared_limits_away.set(i64::from(away));
+    }
+
+    /// A text matched a rule of `http::screen`.
+    pub fn screened(&self, rule: &'static str) {
+        self.screened.with_label_values(&[rule]).inc();
     }
 
     pub fn imported(&self, new: u64, unchanged: u64, unreadable: u64) {

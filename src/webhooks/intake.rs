@@ -16,6 +16,7 @@ use super::delivery::Delivery;
 use super::{Delivered, inbox};
 use crate::db::{UserId, UserScope};
 use crate::http::Problem;
+use crate::limits::Limits;
 use crate::state::App;
 use crate::tasks::Enqueue;
 
@@ -45,6 +46,7 @@ struct Arrival {
 pub struct Intake {
     waiting: mpsc::UnboundedSender<Arrival>,
     room: Arc<Semaphore>,
+    limits: Limits,
 }
 
 impl Intake {
@@ -56,6 +58,7 @@ impl Intake {
         Self {
             waiting,
             room: Arc::new(Semaphore::new(WAITING)),
+            limits: app.limits.clone(),
         }
     }
 
@@ -65,7 +68,8 @@ impl Intake {
         by_user: HashMap<UserId, Vec<Delivery>>,
         request_id: &str,
     ) -> Result<(), Problem> {
-        let full = || Problem::unavailable("too much arrives at once");
+        self.limits.delivery().await?;
+        let full = || self.limits.deliveries_full();
         let mut outcomes = Vec::with_capacity(by_user.len());
         for (user_id, deliveries) in by_user {
             let (stored, outcome) = oneshot::channel();

@@ -530,3 +530,49 @@ async fn two_advisors_of_one_account_have_an_inbox_each() {
         .await;
     assert_eq!(replay.status, 404);
 }
+
+#[tokio::test]
+async fn forged_deliveries_are_limited_and_use_up_nothing_of_the_genuine_ones() {
+    let practice = Practice::connected(&[("RATE_LIMIT_PER_USER", "10")]).await;
+    let url = format!("{}{DOOR}", practice.world.url);
+    let mut statuses = Vec::new();
+    for _ in 0..60 {
+        let forged = practice
+            .world
+            .http
+            .post(&url)
+            .header(V3, "forged")
+            .body("[]");
+        statuses.push(practice.world.send(forged).await.status);
+    }
+    assert!(
+        statuses[..10].iter().all(|status| *status == 401),
+        "{statuses:?}"
+    );
+    assert!(statuses.contains(&429), "{statuses:?}");
+    for event in 0..20 {
+        let genuine = json!([creation(51, event)]).to_string();
+        assert_eq!(practice.deliver(&genuine).await, 200);
+    }
+}
+
+#[tokio::test]
+async fn too_many_genuine_deliveries_are_asked_to_come_again() {
+    let practice = Practice::connected(&[("RATE_LIMIT_WEBHOOKS", "5")]).await;
+    let mut statuses = Vec::new();
+    for event in 0..60 {
+        let genuine = json!([creation(51, event)]).to_string();
+        statuses.push(practice.deliver(&genuine).await);
+    }
+    assert!(
+        statuses[..5].iter().all(|status| *status == 200),
+        "{statuses:?}"
+    );
+    assert!(statuses.contains(&503), "{statuses:?}");
+    assert!(
+        statuses.iter().all(|status| [200, 503].contains(status)),
+        "{statuses:?}"
+    );
+    // Nothing else is kept from anybody.
+    assert_eq!(practice.world.get("/api/auth/options").await.status, 200);
+}

@@ -26,6 +26,7 @@ mod fresh;
 mod import;
 mod injection;
 mod isolation;
+mod limits;
 mod mcp;
 mod model;
 mod operations;

@@ -25,6 +25,7 @@ pub fn command(data_dir: &Path) -> Command {
         .env("PORT", "0")
         .env("DEMO_MODE", "true")
         .env("LOG_FORMAT", "json")
+        .env("RATE_LIMIT_PER_USER", "0")
         .env_remove("DATABASE_URL")
         .stdin(Stdio::null());
     command
@@ -125,6 +126,9 @@ fn a_bad_setting_ends_the_start_with_one_line_that_names_it() {
         ("DEMO_MODE", "maybe"),
         ("UPLOAD_MAX_BYTES", "lots"),
         ("FAIL_POINTS", "nowhere=1"),
+        ("TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("REDIS_URL", "http://cache.example"),
+        ("RATE_LIMIT_LLM_GLOBAL", "-1"),
     ] {
         let folder = TempDir::new().unwrap();
         let ended = output(command(folder.path()).env(name, value));

@@ -110,6 +110,10 @@ impl World {
             ("DATABASE_MAX_CONNECTIONS", "4"),
             ("DEMO_MODE", "true"),
             ("SECRET_KEY", SECRET_KEY),
+            // Tests hurry; those of the limits set their own.
+            ("RATE_LIMIT_PER_USER", "0"),
+            ("RATE_LIMIT_GLOBAL", "0"),
+            ("RATE_LIMIT_LLM_PER_USER", "0"),
         ]
         .iter()
         .chain(settings)
