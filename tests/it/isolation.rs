@@ -318,6 +318,63 @@ async fn without_a_session_every_operation_that_is_not_public_is_refused() {
 }
 
 #[tokio::test]
+async fn what_has_expired_or_was_ended_opens_nothing() {
+    let world = World::with(&[("DEMO_CONTROLS", "true")]).await;
+    let alex = world.advisor("alex").await;
+    let make = async |name: &str, expires_at: Value| {
+        let all =
+            json!({"name": name, "scopes": ["read", "write", "approve"], "expires_at": expires_at});
+        alex.post("/api/auth/tokens", &all).await.ok()
+    };
+    let brief = make(
+        "brief",
+        json!(chrono::Utc::now() + chrono::TimeDelta::days(1)),
+    )
+    .await;
+    let revoked = make("revoked", Value::Null).await;
+    let path = format!("/api/auth/tokens/{}", revoked["id"].as_str().unwrap());
+    assert_eq!(alex.send(Method::DELETE, &path, None).await.status, 204);
+    let ended = world.advisor("alex").await;
+    assert_eq!(
+        ended
+            .send(Method::POST, "/api/auth/logout", None)
+            .await
+            .status,
+        204
+    );
+    let clock = world.http.post(format!("{}/api/demo/clock", world.url));
+    let later = clock.json(&json!({"advance": "P31D"}));
+    assert_eq!(world.send(later).await.status, 200);
+    let mut swept = 0;
+    for (method, path) in operations() {
+        if PUBLIC.contains(&format!("{method} {path}").as_str()) {
+            continue;
+        }
+        let path = path.replace("{id}", &Uuid::now_v7().to_string());
+        let url = format!("{}{path}", world.url);
+        let by_token = |token: &Value| {
+            let token = token["token"].as_str().unwrap().to_owned();
+            world.http.request(method.clone(), &url).bearer_auth(token)
+        };
+        for (what, request) in [
+            ("an expired session", alex.request(method.clone(), &path)),
+            (
+                "a session that was ended",
+                ended.request(method.clone(), &path),
+            ),
+            ("an expired token", by_token(&brief)),
+            ("a revoked token", by_token(&revoked)),
+        ] {
+            let reply = world.send(request).await;
+            assert_eq!(reply.status, 401, "{method} {path} with {what}");
+            reply.problem();
+        }
+        swept += 1;
+    }
+    assert!(swept > 40, "{swept}");
+}
+
+#[tokio::test]
 async fn a_write_from_another_site_is_refused() {
     let world = World::start().await;
     let alex = world.advisor("alex").await;
