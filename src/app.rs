@@ -23,6 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Database;
+use crate::http::contract::complete;
 use crate::http::peer::{Proxies, remember_peer};
 use crate::http::{middleware, server};
 use crate::identity::{connections, settings};
@@ -81,10 +82,12 @@ fn routes() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(demo_clock::router())
         .merge(mcp::router())
         .layer(from_fn_with_state(REPLY_TIMEOUT, middleware::timeout));
-    ordinary
+    let (router, mut contract) = ordinary
         .merge(ingest::routes::upload_router())
         .merge(chat::routes::waiting_router())
-        .split_for_parts()
+        .split_for_parts();
+    complete(&mut contract, limits::Class::entrance);
+    (router, contract)
 }
 
 /// The contract as `/openapi.json` publishes it.

@@ -6,6 +6,7 @@
 //! the database's tables. Begin with `problem.rs`; a new shared rule for all requests goes into
 //! `middleware.rs`.
 
+pub mod contract;
 pub mod extract;
 pub mod middleware;
 mod page;

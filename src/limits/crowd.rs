@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Key;
 use crate::http::Problem;
+use crate::http::contract::Entrance;
 
 /// A burst is over by then; what isn't is overload.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -56,6 +57,15 @@ impl Class {
             _ if path.starts_with("/api/webhooks/") => Self::Webhooks,
             _ => Self::Api,
         })
+    }
+
+    /// What the contract says of a path's limits.
+    pub fn entrance(path: &str) -> Entrance {
+        let class = Self::of(&Method::POST, path);
+        Entrance {
+            limited: !matches!(class, None | Some(Self::Operations)),
+            provider: class == Some(Self::Webhooks),
+        }
     }
 
     /// Whether the place is kept until the reply's last byte.
