@@ -188,3 +188,31 @@ fn migrations_say_why_and_are_safe_beside_the_version_that_runs() {
         }
     }
 }
+
+/// The generated contract takes the last of two for both.
+#[test]
+fn no_two_schemas_of_the_contract_share_a_name() {
+    let mut files = Vec::new();
+    sources(&root().join("src"), &mut files);
+    let schema = Regex::new(
+        r"#\[derive\([^)]*ToSchema[^)]*\)\](?:\s*#\[([^\]]*)\]|\s*///[^\n]*)*\s*(?:pub(?:\([a-z ]+\))? )?(?:struct|enum) (\w+)",
+    )
+    .expect("a pattern");
+    let mut names = BTreeSet::new();
+    let mut twice = BTreeSet::new();
+    for file in files {
+        let text = fs::read_to_string(&file).expect("a readable file");
+        for found in schema.captures_iter(&text) {
+            let renamed = found
+                .get(0)
+                .and_then(|all| all.as_str().split_once("schema(as = "))
+                .and_then(|(_, rest)| rest.split([')', ',']).next());
+            let name = renamed.unwrap_or(&found[2]);
+            if !names.insert(name.to_owned()) {
+                twice.insert(name.to_owned());
+            }
+        }
+    }
+    assert!(names.len() > 50, "the schemas are found: {}", names.len());
+    assert!(twice.is_empty(), "{twice:?}");
+}

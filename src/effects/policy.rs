@@ -46,6 +46,7 @@ pub struct Bounds {
 
 /// Something from outside that was in view.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = SeenItem)]
 pub struct Item {
     pub kind: Kind,
     pub id: Uuid,

@@ -44,7 +44,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
-/// Where a body may be left out, an empty one is none, whatever its type.
+/// Where a body may be left out, an empty one is none, whatever its type; so is `null`.
 impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
     type Rejection = Problem;
 
@@ -58,7 +58,7 @@ impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
         if !is_json {
             return Err(Problem::unsupported_media_type("application/json"));
         }
-        parse_json(&body, metrics.as_ref()).map(|value| Some(Self(value)))
+        parse_json::<Option<T>>(&body, metrics.as_ref()).map(|value| value.map(Self))
     }
 }
 

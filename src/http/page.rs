@@ -11,6 +11,11 @@ use uuid::Uuid;
 
 use super::Problem;
 
+/// The years 1 to 9999, in microseconds since 1970. Nothing was ever earlier or later, and the database
+/// knows no times far beyond: a cursor of somebody's making begins at an end of the list.
+const EARLIEST: i64 = -62_135_596_800_000_000;
+const LATEST: i64 = 253_402_300_799_000_000;
+
 /// What a list route takes.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -19,6 +24,7 @@ pub struct PageQuery {
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<i64>,
     /// `next_cursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]{32}$")]
     cursor: Option<String>,
 }
 
@@ -66,8 +72,9 @@ impl Cursor {
     fn decode(text: &str) -> Option<Self> {
         let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let (micros, id) = bytes.split_at(8);
+        let micros = i64::from_be_bytes(micros.try_into().ok()?).clamp(EARLIEST, LATEST);
         Some(Self {
-            at: DateTime::from_timestamp_micros(i64::from_be_bytes(micros.try_into().ok()?))?,
+            at: DateTime::from_timestamp_micros(micros)?,
             id: Uuid::from_slice(id).ok()?,
         })
     }
@@ -95,9 +102,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_comes_back(micros in -8_000_000_000_000_000_i64..8_000_000_000_000_000, id: u128) {
+        fn a_cursor_comes_back(micros in EARLIEST..LATEST, id: u128) {
             let cursor = Cursor { at: DateTime::from_timestamp_micros(micros).unwrap(), id: Uuid::from_u128(id) };
             prop_assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
+        }
+
+        #[test]
+        fn what_has_the_form_of_a_cursor_is_one_that_the_database_knows(text in "[A-Za-z0-9_-]{32}") {
+            let at = Cursor::decode(&text).map(|cursor| cursor.at.timestamp_micros());
+            prop_assert!(at.is_some_and(|at| (EARLIEST..=LATEST).contains(&at)));
         }
 
         #[test]

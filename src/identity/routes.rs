@@ -112,11 +112,12 @@ async fn demo(
         return Err(Problem::not_found());
     }
     let body = body_within(request, JSON_LIMIT).await?;
-    let asked: DemoSignIn = if body.is_empty() {
-        DemoSignIn::default()
+    let asked: Option<DemoSignIn> = if body.is_empty() {
+        None
     } else {
         serde_json::from_slice(&body).map_err(|_| Problem::malformed("malformed JSON"))?
     };
+    let asked = asked.unwrap_or_default();
     let email = asked.email.as_deref().unwrap_or(DEMO_ADVISOR);
     if !is_plain_address(email) {
         return Err(Problem::invalid("email", "must be an e-mail address"));
