@@ -150,7 +150,8 @@ fn router(app: &App, role: Role) -> anyhow::Result<Router> {
     let open = match role {
         Role::Server => {
             let contract = operations::contract::publish(&described);
-            api.merge(operations::docs(contract)).merge(page::router())
+            api.merge(operations::docs(&contract)?)
+                .merge(page::router())
         }
         Role::Worker => operations::router().into(),
     };

@@ -5,6 +5,7 @@ pub mod contract;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -135,15 +136,21 @@ const DOCS_POLICY: HeaderValue = HeaderValue::from_static(
 );
 
 /// The contract and its interactive page, which Swagger UI makes; all of it from the binary.
-pub fn docs(contract: Value) -> Router<App> {
-    Router::new()
-        .route("/openapi.json", get(async move || Json(contract.clone())))
+pub fn docs(contract: &Value) -> anyhow::Result<Router<App>> {
+    // Written once: whoever asks often costs no more than its bytes.
+    let contract = Bytes::from(serde_json::to_vec(contract)?);
+    let json = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    Ok(Router::new()
+        .route(
+            "/openapi.json",
+            get(async move || (json.clone(), contract.clone())),
+        )
         .route("/docs", get(async || docs_file("index.html")))
         .route("/docs/", get(async || docs_file("index.html")))
         .route(
             "/docs/{file}",
             get(async |Path(file): Path<String>| docs_file(&file)),
-        )
+        ))
 }
 
 fn docs_file(name: &str) -> Result<impl IntoResponse + use<>, Problem> {

@@ -14,6 +14,7 @@ use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, ResponseBuilder};
 
 const PROBLEM: &str = "ProblemBody";
 const PROBLEM_TYPE: &str = "application/problem+json";
+const EVENTS: &str = "text/event-stream";
 const JSON: &str = "application/json";
 const SESSION: &str = "session";
 const TOKEN: &str = "token";
@@ -114,6 +115,10 @@ fn complete_operation(operation: &mut Operation, entrance: Entrance) {
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response {
             name_problems(response);
+            // A schema of the whole stream says nothing, and readers of it take it for that of an event.
+            if let Some(RefOr::T(stream)) = response.content.get_mut(EVENTS) {
+                stream.schema = None;
+            }
             if matches!(status.as_str(), "429" | "503") {
                 let seconds = ObjectBuilder::new().schema_type(Type::Integer);
                 let header = HeaderBuilder::new()

@@ -1,8 +1,8 @@
-//! The contract as it is published: what the routes say of themselves, and what is the same for all of them.
+//! The contract as it is published, for whoever makes types and calls of it.
 //!
 //! Promises: each operation has an id of its own, made of its method and path; what the server always sends is
-//! required; every error is a problem, with an example; every body and reply has an example, which the tests of the
-//! clients hold against its schema. May not know: what any route does. A new route's examples go into
+//! required; every body, reply and problem has an example, which the tests of the clients hold against its schema.
+//! Statuses and sign-in are written into it by `http::contract` before. May not know: what any route does. A new route's examples go into
 //! `examples.json`, under its method and path.
 
 use std::collections::BTreeSet;
@@ -12,9 +12,6 @@ use utoipa::openapi::OpenApi;
 
 const EXAMPLES: &str = include_str!("examples.json");
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
-const PROBLEM: &str = "application/problem+json";
-/// What any route may answer besides its own: the limits, and what it needs isn't there.
-const ANYWHERE: [&str; 2] = ["429", "503"];
 /// Fields of replies that aren't always there; all others are, and null where there is nothing.
 const SOMETIMES: &[(&str, &[&str])] = &[
     ("ProblemBody", &["detail", "errors", "budget_resets_at"]),
@@ -40,30 +37,9 @@ const SOMETIMES: &[(&str, &[&str])] = &[
 pub fn publish(api: &OpenApi) -> Value {
     let mut document = serde_json::to_value(api).unwrap_or_default();
     require(&mut document);
-    document["components"]["securitySchemes"] = json!({
-        "session": {"type": "apiKey", "in": "cookie", "name": "session",
-            "description": "Of a signed-in browser; `__Host-session` where the server's address is https."},
-        "token": {"type": "http", "scheme": "bearer",
-            "description": "A token made at `POST /api/auth/tokens`, within its scopes."},
-    });
     let examples: Value = serde_json::from_str(EXAMPLES).unwrap_or_default();
     for (path, method, operation) in operations(&mut document) {
         operation["operationId"] = json!(id(&method, &path));
-        let asks_who = operation["responses"].get("401").is_some() && !path.contains("/webhooks/");
-        operation["security"] = if asks_who {
-            json!([{"session": []}, {"token": []}])
-        } else {
-            json!([])
-        };
-        if path.starts_with("/api/") {
-            for status in ANYWHERE {
-                let responses = &mut operation["responses"];
-                if responses.get(status).is_none() {
-                    responses[status] = json!({"content": {"application/json":
-                        {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}});
-                }
-            }
-        }
         let example = &examples[format!("{} {path}", method.to_uppercase())];
         complete(operation, example);
     }
@@ -95,7 +71,7 @@ fn id(method: &str, path: &str) -> String {
         })
 }
 
-/// Media types, headers and examples of one operation.
+/// The examples of one operation.
 fn complete(operation: &mut Value, example: &Value) {
     let parameters = operation
         .get_mut("parameters")
@@ -128,24 +104,17 @@ fn complete(operation: &mut Value, example: &Value) {
             response["description"] = json!(title);
         }
         // A reply that isn't a problem, such as that of `/ready`, stays what it is.
-        let is_problem = response["content"]["application/json"]["schema"]["$ref"]
-            == "#/components/schemas/ProblemBody";
-        if is_problem {
-            let schema = response["content"]["application/json"]["schema"].take();
+        if let Some(problem) = response.pointer_mut("/content/application~1problem+json") {
             let mut body = json!({"type": "about:blank", "title": title, "status": status.parse::<u16>().ok(),
                 "request_id": "01997f6e-51c0-7c1e-9a54-6f1d6a0b7c2e"});
             if let Some(errors) = errors {
                 body["errors"] = errors;
             }
-            response["content"] = json!({PROBLEM: {"schema": schema, "example": body}});
+            problem["example"] = body;
         } else if let Some(reply) = example.get(status) {
             for kind in contents(response) {
                 kind["example"] = reply.clone();
             }
-        }
-        if ANYWHERE.contains(&status.as_str()) && is_problem {
-            response["headers"] = json!({"Retry-After": {"description": "Seconds until it is worth another try.",
-                "schema": {"type": "integer", "minimum": 1}}});
         }
     }
 }
