@@ -2,7 +2,7 @@
 
     python3 benches/slow_clients.py target/release/paraplanner [2000]
 
-The slow ones are of four kinds, and come again whenever they are dropped: a header that never ends, a body that
+The slow ones are of four kinds, and come again before they are dropped: a header that never ends, a body that
 drips, a reader of a large reply that takes nothing, and one that only connects. The good one signs in and asks for
 its tasks, one request after another, over a connection of its own each time.
 """
@@ -23,10 +23,12 @@ import urllib.request
 REQUESTS = 500
 HEADS = [
     b"GET /api/tasks HTTP/1.1\r\nHost: x\r\nX-Slow: ",
-    b"POST /api/webhooks/hubspot HTTP/1.1\r\nHost: x\r\nX-HubSpot-Signature-v3: x\r\nContent-Length: 1000000\r\n\r\n[",
+    b"POST /api/auth/demo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n{",
     b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 20,
     b"",
 ]
+# Seconds after which each kind gives up and comes again, just before it would be dropped.
+LIVES = [9, 28, 28, 9]
 
 
 async def slow(port, kind, held):
@@ -44,12 +46,12 @@ async def slow(port, kind, held):
         held[kind] += 1
         try:
             writer.write(HEADS[kind])
-            while True:
-                await asyncio.sleep(2)
+            for _ in range(LIVES[kind]):
+                await asyncio.sleep(1)
                 if kind < 2:
                     writer.write(b"a")
                     await writer.drain()
-                if writer.transport.is_closing() or (kind != 2 and reader.at_eof()):
+                if writer.transport.is_closing():
                     break
         except OSError:
             pass

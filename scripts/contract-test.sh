@@ -3,7 +3,7 @@
 # stranger. EXAMPLES sets how many inputs are made for each operation and phase; SEED which ones.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-examples="${EXAMPLES:-25}"
+examples="${EXAMPLES:-20}"
 seed="${SEED:-20261130}"
 
 tools="${CARGO_TARGET_DIR:-target}/schemathesis"

@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 use super::Problem;
 use super::problem::Carried;
 use crate::ids;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, UNMATCHED};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -53,10 +53,10 @@ pub async fn edge(State(metrics): State<Metrics>, mut request: Request, next: Ne
     let response = next.run(request).instrument(span.clone()).await;
     drop(in_progress);
 
-    let route = response.extensions().get::<Route>().map_or_else(
-        || "unmatched".to_owned(),
-        |route| route.0.as_str().to_owned(),
-    );
+    let route = response
+        .extensions()
+        .get::<Route>()
+        .map_or_else(|| UNMATCHED.to_owned(), |route| route.0.as_str().to_owned());
     let response = finish(response, &id, &span);
     let status = response.status();
     let elapsed = started.elapsed();

@@ -221,21 +221,21 @@ mod tests {
 
     use super::*;
 
-    const fn user(number: u128) -> Option<Key> {
-        Some(Key::User(Uuid::from_u128(number)))
+    const fn user(number: u128) -> Key {
+        Key::User(Uuid::from_u128(number))
     }
 
     #[tokio::test]
     async fn nobody_has_more_than_their_share_and_places_come_back() {
         let room = Room::new(3, 2);
-        let first = room.enter(user(1)).await.unwrap();
-        let second = room.enter(user(1)).await.unwrap();
-        assert_eq!(room.enter(user(1)).await.unwrap_err(), Full::Share);
-        let third = room.enter(user(2)).await.unwrap();
-        assert_eq!(room.enter(user(3)).await.unwrap_err(), Full::Room);
+        let first = room.enter(Some(user(1))).await.unwrap();
+        let second = room.enter(Some(user(1))).await.unwrap();
+        assert_eq!(room.enter(Some(user(1))).await.unwrap_err(), Full::Share);
+        let third = room.enter(Some(user(2))).await.unwrap();
+        assert_eq!(room.enter(Some(user(3))).await.unwrap_err(), Full::Room);
         // Who was sent away holds nothing.
         drop(first);
-        assert!(room.enter(user(3)).await.is_ok());
+        assert!(room.enter(Some(user(3))).await.is_ok());
         drop((second, third));
         assert!(room.held.lock().unwrap().is_empty());
     }
@@ -245,14 +245,14 @@ mod tests {
         let crowd = Crowd::default();
         let mut held = Vec::new();
         for number in 0..256 {
-            held.push(crowd.enter(Class::Chat, user(number)).await.unwrap());
+            held.push(crowd.enter(Class::Chat, Some(user(number))).await.unwrap());
         }
         assert_eq!(
-            crowd.enter(Class::Chat, user(999)).await.unwrap_err(),
+            crowd.enter(Class::Chat, Some(user(999))).await.unwrap_err(),
             Full::Room
         );
         assert!(crowd.enter(Class::Webhooks, None).await.is_ok());
-        assert!(crowd.enter(Class::Api, user(0)).await.is_ok());
+        assert!(crowd.enter(Class::Api, Some(user(0))).await.is_ok());
     }
 
     #[test]

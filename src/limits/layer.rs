@@ -1,6 +1,6 @@
 //! The limits as they meet every request, after it is known who asks.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
@@ -37,7 +37,9 @@ pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Resp
         Err(problem) => return problem.into_response(),
     };
     let response = next.run(request).await;
-    if class.lasts() {
+    // A body whose length is known is made already.
+    let is_made = response.body().size_hint().exact().is_some();
+    if class.lasts() && !is_made {
         response.map(|body| until_its_end(body, permit))
     } else {
         response

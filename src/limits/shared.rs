@@ -79,7 +79,7 @@ impl Shared {
         let (refuses, wait) = match tokio::time::timeout(PATIENCE, asking).await {
             Ok(Ok(decided)) => decided,
             Ok(Err(error)) => {
-                self.has_gone(&error.category().to_owned());
+                self.has_gone(error.category());
                 return None;
             }
             Err(_) => {

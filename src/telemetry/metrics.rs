@@ -41,6 +41,9 @@ pub struct Metrics {
     chunks_refused: IntCounter,
 }
 
+/// In place of a route's template.
+pub const UNMATCHED: &str = "unmatched";
+
 /// Seconds, from a cache hit to a slow model.
 const BUCKETS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
@@ -238,9 +241,15 @@ impl Metrics {
 
     pub fn http_request(&self, method: &str, route: &str, status: u16, elapsed: Duration) {
         let class = status.to_string();
+        // What strangers try is one thing, however they try it.
+        let is_known = route != UNMATCHED;
+        let method = if is_known { method } else { "other" };
         self.http_requests
             .with_label_values(&[method, route, class.as_str()])
             .inc();
+        if !is_known {
+            return;
+        }
         self.http_duration
             .with_label_values(&[method, route])
             .observe(elapsed.as_secs_f64());

@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::config::{LogFormat, Telemetry};
 
-pub use metrics::Metrics;
+pub use metrics::{Metrics, UNMATCHED};
 
 /// Starts logging for the process; a second call is ignored (tests share one process).
 pub fn init(settings: &Telemetry) {

@@ -89,7 +89,7 @@ async fn metrics_have_closed_labels_whatever_strangers_ask() {
     }
     assert!(
         text.contains(
-            "paraplanner_http_requests_total{method=\"GET\",route=\"unmatched\",status=\"404\"} 2"
+            "paraplanner_http_requests_total{method=\"other\",route=\"unmatched\",status=\"404\"} 2"
         ),
         "{text}"
     );
