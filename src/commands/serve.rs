@@ -1,15 +1,19 @@
 //! `paraplanner`, `paraplanner serve` and `paraplanner worker`: until a signal.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{self, Role, Running};
 use crate::config::Config;
 use crate::http::server::raise_descriptor_limit;
+
+/// Connections that wait to be accepted; whoever finds more comes again after a second, or three, or seven.
+const BACKLOG: u32 = 4096;
 
 /// Serves until SIGTERM or SIGINT; a second signal ends the process at once.
 pub async fn run(config: Config, role: Role) -> anyhow::Result<ExitCode> {
@@ -21,15 +25,26 @@ pub async fn run(config: Config, role: Role) -> anyhow::Result<ExitCode> {
 pub async fn start(config: Config, role: Role) -> anyhow::Result<Running> {
     raise_descriptor_limit();
     let listen = config.server.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("listening on {listen} (BIND_ADDRESS, PORT)"))?;
+    let listener =
+        bind(listen).with_context(|| format!("listening on {listen} (BIND_ADDRESS, PORT)"))?;
     let running = app::start(config, listener, role).await?;
     // A closed standard output is no reason not to serve.
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "listening on http://{}", running.address);
     let _ = out.flush();
     Ok(running)
+}
+
+fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if listen.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // A new process mustn't wait for the old one's connections to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(listen)?;
+    socket.listen(BACKLOG)
 }
 
 /// Until a signal; then stops in order.
