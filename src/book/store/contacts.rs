@@ -174,8 +174,7 @@ pub struct Contact {
     pub title: Option<String>,
     pub addresses: Vec<String>,
     pub birthday: Option<String>,
-    /// What the record itself says; the page of a contact has the notes about them as `notes`.
-    #[serde(rename = "card_notes")]
+    /// What the record itself says; the page of a contact has it as `remarks`.
     pub notes: String,
     #[schema(value_type = Vec<Extra>)]
     pub extra: Value,
