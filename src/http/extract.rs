@@ -88,7 +88,11 @@ pub async fn body_within(request: Request, limit: usize) -> Result<Bytes, Proble
     }
 }
 
-fn parse_json<T: DeserializeOwned>(body: &[u8], metrics: Option<&Metrics>) -> Result<T, Problem> {
+/// JSON of a shape, or what is wrong with it: 400 or 422.
+pub fn parse_json<T: DeserializeOwned>(
+    body: &[u8],
+    metrics: Option<&Metrics>,
+) -> Result<T, Problem> {
     // Two steps, because they fail differently: text that is no JSON is malformed (400), JSON of
     // another shape is invalid (422) and can say which field.
     let value: serde_json::Value = serde_json::from_slice(body).map_err(|error| {
@@ -107,7 +111,20 @@ fn parse_json<T: DeserializeOwned>(body: &[u8], metrics: Option<&Metrics>) -> Re
     }
     screen_strings(&value, metrics);
     serde_path_to_error::deserialize(value)
-        .map_err(|error| Problem::invalid(error.path().to_string(), error.inner().to_string()))
+        .map_err(|error| Problem::invalid(error.path().to_string(), wanted(error.inner())))
+}
+
+/// What serde says without the value that it quotes: errors are kept and passed on by others, and what was
+/// sent is the sender's.
+fn wanted(error: &impl std::fmt::Display) -> String {
+    let words = error.to_string();
+    match words.rsplit_once(", expected ") {
+        Some((met, expected)) => {
+            let kind = met.split(['`', '"']).next().unwrap_or_default();
+            format!("{}, expected {expected}", kind.trim_end())
+        }
+        None => words,
+    }
 }
 
 /// Postgres can't store NUL in text; refusing it here spares every column its own check.
@@ -183,7 +200,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
             url::form_urlencoded::parse(query.as_bytes()),
         ))
         .map(Self)
-        .map_err(|error| Problem::invalid(error.path().to_string(), error.inner().to_string()))
+        .map_err(|error| Problem::invalid(error.path().to_string(), wanted(error.inner())))
     }
 }
 
@@ -232,6 +249,36 @@ mod tests {
         assert_eq!(status("[".repeat(200).as_bytes()), 400);
         assert_eq!(status(br#"{"name": 1}"#), 422);
         assert_eq!(status(b"{}"), 422);
+    }
+
+    #[test]
+    fn what_was_sent_is_not_said_back() {
+        #[derive(Debug, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Kind {
+            Mail,
+            Note,
+        }
+        #[derive(Debug, Deserialize)]
+        struct Odd {
+            #[expect(dead_code, reason = "only its parsing is under test")]
+            kind: Kind,
+            #[serde(default)]
+            #[expect(dead_code, reason = "only its parsing is under test")]
+            count: u8,
+        }
+        let told = |body: &[u8]| {
+            let problem = parse_json::<Odd>(body).unwrap_err();
+            problem.body("r").errors[0].message.clone()
+        };
+        assert_eq!(
+            told(br#"{"kind": "of, expected nobody"}"#),
+            "unknown variant, expected `mail` or `note`"
+        );
+        assert_eq!(
+            told(br#"{"kind": "mail", "count": "thirty"}"#),
+            "invalid type: string, expected u8"
+        );
     }
 
     #[test]
