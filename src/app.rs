@@ -155,6 +155,14 @@ fn router(app: &App, role: Role) -> anyhow::Result<Router> {
         }
         Role::Worker => operations::router().into(),
     };
+    let open = if app.fail_points.is_empty() {
+        open
+    } else {
+        open.route_layer(from_fn_with_state(
+            app.fail_points.clone(),
+            middleware::fail,
+        ))
+    };
     let metrics = app.metrics.clone();
     let proxies = Proxies::new(&app.config.limits.trusted_proxies);
     let frontend = app.frontend_url.origin().ascii_serialization();
@@ -208,8 +216,6 @@ fn router(app: &App, role: Role) -> anyhow::Result<Router> {
 
 /// Builds what everything is given. `address` is where the server listens, if it does.
 pub fn build(config: Config, database: &Database, address: SocketAddr) -> anyhow::Result<App> {
-    // The first to come installs it; tests share a process.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let own = Url::parse(&format!("http://localhost:{}", address.port()))?;
     let public_url = config.server.public_url.clone().unwrap_or(own);
     let frontend_url = config

@@ -1,7 +1,9 @@
-//! Named places at which a test makes the process die, so that every gap between two writes is tried.
+//! Named places at which a test makes the process die, so that every gap between two writes is tried, or
+//! makes code panic.
 //!
 //! `FAIL_POINTS=effects.sent=3,tasks.claimed=1` ends the process at the third passing of one place and
-//! at the first of the other, as `kill -9` would. Only development honours it (`config` says so).
+//! at the first of the other, as `kill -9` would; `http.request=20` panics at every twentieth passing.
+//! Only development honours it (`config` says so).
 //! May not know: what happens at a place.
 
 use std::collections::HashMap;
@@ -21,21 +23,40 @@ pub const NAMES: [&str; 9] = [
     "tasks.written",
 ];
 
+/// Places that panic, each time so many passings have been counted.
+pub const PANICS: [&str; 2] = ["http.request", "tasks.attempt"];
+
 /// Those that any task with an effect passes, in this order.
 pub const QUEUE: &[&str] = NAMES.split_at(2).1;
 
 /// Which places end the process, and after how many passings.
 #[derive(Clone, Debug, Default)]
-pub struct FailPoints(Arc<HashMap<&'static str, AtomicU32>>);
+pub struct FailPoints(Arc<HashMap<&'static str, Point>>);
+
+#[derive(Debug)]
+struct Point {
+    every: u32,
+    left: AtomicU32,
+}
+
+impl Point {
+    const fn after(count: u32) -> Self {
+        Self {
+            every: count,
+            left: AtomicU32::new(count),
+        }
+    }
+}
 
 impl FailPoints {
     /// None when a name is unknown or a count isn't a number above zero.
     pub fn parse(text: &str) -> Option<Self> {
         let points = text.split(',').map(|point| {
             let (name, count) = point.split_once('=')?;
-            let name = NAMES.into_iter().find(|known| *known == name.trim())?;
-            let count = count.trim().parse().ok().filter(|count| *count > 0)?;
-            Some((name, AtomicU32::new(count)))
+            let known = NAMES.into_iter().chain(PANICS);
+            let name = known.into_iter().find(|known| *known == name.trim())?;
+            let count: u32 = count.trim().parse().ok().filter(|count| *count > 0)?;
+            Some((name, Point::after(count)))
         });
         points
             .collect::<Option<_>>()
@@ -44,8 +65,8 @@ impl FailPoints {
 
     /// Passes a place, or ends the process there.
     pub fn hit(&self, name: &str) {
-        if let Some(left) = self.0.get(name)
-            && left.fetch_sub(1, Ordering::Relaxed) == 1
+        if let Some(point) = self.0.get(name)
+            && point.left.fetch_sub(1, Ordering::Relaxed) == 1
         {
             // No destructor, no flush: as abrupt as we can be from within.
             let _ = rustix::process::kill_process(
@@ -53,6 +74,21 @@ impl FailPoints {
                 rustix::process::Signal::KILL,
             );
         }
+    }
+
+    /// Passes a place, or panics there with these words.
+    pub fn panic_at(&self, name: &str, words: &str) {
+        if let Some(point) = self.0.get(name)
+            && point.left.fetch_sub(1, Ordering::Relaxed) == 1
+        {
+            point.left.store(point.every, Ordering::Relaxed);
+            panic!("a test wants it: {words}");
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -62,7 +98,7 @@ mod tests {
 
     #[test]
     fn only_known_places_and_counts() {
-        assert!(FailPoints::parse("effects.sent=3, tasks.claimed=1").is_some());
+        assert!(FailPoints::parse("effects.sent=3, tasks.claimed=1, http.request=20").is_some());
         for text in [
             "",
             "effects.sent",

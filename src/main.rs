@@ -11,7 +11,7 @@ use paraplanner::commands::bench_queue::BenchQueue;
 use paraplanner::commands::demo::Providers;
 use paraplanner::commands::eval_assistant::Stage;
 use paraplanner::config::{Config, Source};
-use paraplanner::{app, commands, identity, telemetry};
+use paraplanner::{app, commands, identity, providers, telemetry};
 
 /// The open-source AI paraplanner.
 #[derive(Parser)]
@@ -106,7 +106,6 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    telemetry::init(&config.telemetry);
     match run(
         arguments.command.unwrap_or(Command::Serve),
         config,
@@ -124,20 +123,21 @@ fn main() -> ExitCode {
 fn run(
     command: Command,
     config: Config,
-    providers: Option<Providers>,
+    simulated: Option<Providers>,
     stage: Option<Stage>,
 ) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
+    let exporters = telemetry::init(&config, runtime.handle(), providers::http::client)?;
     let code = runtime.block_on(async {
         match command {
             Command::Serve => commands::serve::run(config, Role::Server).await,
             Command::Worker => commands::serve::run(config, Role::Worker).await,
             Command::BenchQueue { what } => commands::bench_queue::run(config, what).await,
             Command::Demo => {
-                let providers = providers.context("the demo needs its simulated providers")?;
-                commands::demo::run(config, providers).await
+                let simulated = simulated.context("the demo needs its simulated providers")?;
+                commands::demo::run(config, simulated).await
             }
             Command::Simulator { port } => commands::simulator::run(port).await,
             Command::SetupCheck => commands::setup_check::run(config).await,
@@ -154,6 +154,7 @@ fn run(
             }
         }
     })?;
+    exporters.flush();
     // A blocking thread that still parses a stranger's file is not waited for.
     runtime.shutdown_background();
     Ok(code)

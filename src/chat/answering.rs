@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::body::Asked;
@@ -91,7 +92,9 @@ pub(super) async fn begin(app: &App, scope: UserScope, asked: Asked) -> Result<A
         question: asked.text,
         shown,
     };
-    app.background.spawn(job.run(asked, reader));
+    // Its lines carry the id of the request that asked.
+    app.background
+        .spawn(job.run(asked, reader).in_current_span());
     Ok(answering)
 }
 

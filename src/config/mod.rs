@@ -10,6 +10,7 @@
 mod limits;
 mod providers;
 mod read;
+mod telemetry;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -41,6 +42,8 @@ pub struct Config {
     pub limits: Limits,
     pub telemetry: Telemetry,
     pub demo: Demo,
+    /// A firm must keep what is here: users can't delete their accounts and conversations.
+    pub retention_hold: bool,
     /// Where tests make the process die; none outside of development.
     pub fail_points: FailPoints,
     /// Variables that are set and valid but that this version doesn't act upon; said at the start.
@@ -178,6 +181,21 @@ pub struct Telemetry {
     pub log_level: String,
     pub log_format: LogFormat,
     pub metrics_token: Option<Secret<String>>,
+    /// Sentry's address of a project; the key in it is public, but nobody's business.
+    pub sentry_dsn: Option<Secret<String>>,
+    /// Where traces go.
+    pub traces: Option<Traces>,
+}
+
+/// A collector of OpenTelemetry traces.
+#[derive(Clone, Debug)]
+pub struct Traces {
+    /// OTLP over HTTP; `/v1/traces` comes after it.
+    pub endpoint: Url,
+    /// Headers that it asks for: a vendor's key.
+    pub headers: Vec<(String, Secret<String>)>,
+    /// The share of requests and tasks that are traced, 0 to 1.
+    pub share: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::io::IsTerminal as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,8 +9,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::{
-    Config, Database, Demo, Environment, LogFormat, Model, ModelServer, Server, Telemetry, Worker,
-    limits,
+    Config, Database, Demo, Environment, Model, ModelServer, Server, Worker, limits,
 };
 use crate::failpoint::{self, FailPoints};
 use crate::secret::Secret;
@@ -81,7 +79,11 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// The first reason is the one that counts.
     pub(super) fn refuse(&mut self, variable: &'static str, reason: impl Into<String>) {
+        if self.invalid.iter().any(|known| known.variable == variable) {
+            return;
+        }
         self.invalid.push(Invalid {
             variable,
             reason: reason.into(),
@@ -162,6 +164,10 @@ impl Reader<'_> {
             );
             return None;
         }
+        if url.host_str().is_some_and(|host| host.contains('*')) {
+            self.refuse(name, "must name one host, without *");
+            return None;
+        }
         Some(url)
     }
 }
@@ -173,8 +179,6 @@ const BUILT_IN: &str = "built-in";
 /// taken for function.
 const NOT_YET: &[&str] = &[
     "HUBSPOT_APP_ID",
-    "SENTRY_DSN",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
 ];
 
 impl Config {
@@ -215,7 +219,7 @@ impl Reader<'_> {
             model: self.model(environment),
             worker,
             limits: self.limits(),
-            telemetry: self.telemetry(),
+            telemetry: self.telemetry(environment),
             fail_points: self.fail_points(environment),
             not_acted_upon: NOT_YET
                 .iter()
@@ -227,6 +231,7 @@ impl Reader<'_> {
             hubspot: self.hubspot(environment),
             token_keys: self.token_keys(),
             demo,
+            retention_hold: self.flag("RETENTION_HOLD").unwrap_or(false),
         }
     }
 
@@ -336,47 +341,13 @@ impl Reader<'_> {
             FailPoints::parse(text).ok_or_else(|| {
                 format!(
                     "must be name=count pairs of {}",
-                    failpoint::NAMES.join(", ")
+                    [&failpoint::NAMES[..], &failpoint::PANICS]
+                        .concat()
+                        .join(", ")
                 )
             })
         })
         .unwrap_or_default()
-    }
-
-    fn telemetry(&mut self) -> Telemetry {
-        let log_level = self
-            .parsed("LOG_LEVEL", |text| {
-                let is_level = |level: &str| {
-                    level
-                        .parse::<tracing_subscriber::filter::LevelFilter>()
-                        .is_ok()
-                };
-                text.split(',')
-                    .all(|part| {
-                        is_level(part.split_once('=').map_or(part, |(_, level)| level).trim())
-                    })
-                    .then(|| text.to_owned())
-                    .ok_or_else(|| "must be a level such as info, or target=level pairs".to_owned())
-            })
-            .unwrap_or_else(|| "info".to_owned());
-        let log_format = self
-            .parsed("LOG_FORMAT", |text| match text {
-                "json" => Ok(LogFormat::Json),
-                "pretty" => Ok(LogFormat::Pretty),
-                _ => Err("must be json or pretty".to_owned()),
-            })
-            .unwrap_or_else(|| {
-                if std::io::stderr().is_terminal() {
-                    LogFormat::Pretty
-                } else {
-                    LogFormat::Json
-                }
-            });
-        Telemetry {
-            log_level,
-            log_format,
-            metrics_token: self.secret("METRICS_TOKEN"),
-        }
     }
 
     fn demo(&mut self, environment: Environment, server: &Server, google: bool) -> Demo {
@@ -392,16 +363,6 @@ impl Reader<'_> {
     }
 
     fn judge_unused(&mut self) {
-        for name in ["SENTRY_DSN", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
-            // A Sentry DSN carries its public key where a URL has the user name.
-            if name == "SENTRY_DSN" {
-                self.parsed(name, |text| {
-                    Url::parse(text).map_err(|_| "must be a whole URL".to_owned())
-                });
-            } else {
-                self.http_url(name);
-            }
-        }
     }
 
     fn judge_combinations(&mut self, config: &Config) {
@@ -534,6 +495,10 @@ mod tests {
             ("TRUSTED_PROXIES", "10.0.0.0/40"),
             ("TOKEN_ENCRYPTION_KEYS", "a:short"),
             ("RATE_LIMIT_PER_USER", "-1"),
+            ("SENTRY_DSN", "https://errors.example.com/1"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "api-key"),
+            ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
         ] {
             let invalid = read(&[(name, value)]).unwrap_err();
             assert_eq!(invalid.len(), 1, "{name}");
@@ -616,6 +581,7 @@ mod tests {
             here.split("#[cfg(test)]").next().unwrap(),
             include_str!("providers.rs"),
             include_str!("limits.rs"),
+            include_str!("telemetry.rs"),
         ]
         .concat();
         for name in &example {

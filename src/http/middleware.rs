@@ -18,8 +18,9 @@ use tracing::Instrument as _;
 
 use super::Problem;
 use super::problem::Carried;
+use crate::failpoint::FailPoints;
 use crate::ids;
-use crate::telemetry::{Metrics, UNMATCHED};
+use crate::telemetry::{Metrics, UNMATCHED, spans};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -48,7 +49,7 @@ pub async fn edge(State(metrics): State<Metrics>, mut request: Request, next: Ne
     request.extensions_mut().insert(id.clone());
     // For extractors, which know no state.
     request.extensions_mut().insert(metrics.clone());
-    let span = tracing::info_span!("request", request_id = %id.0);
+    let span = spans::request(&id.0);
     let in_progress = metrics.http_in_progress();
     let response = next.run(request).instrument(span.clone()).await;
     drop(in_progress);
@@ -71,6 +72,7 @@ pub async fn edge(State(metrics): State<Metrics>, mut request: Request, next: Ne
             status.as_u16()
         );
     });
+    spans::answered(&span, method, &route, status.as_u16());
     response
 }
 
@@ -164,6 +166,12 @@ pub async fn timeout(State(limit): State<Duration>, request: Request, next: Next
 pub fn on_panic(metrics: &Metrics, _: &(dyn Any + Send)) -> Response {
     metrics.panic();
     Problem::internal(anyhow::anyhow!("a handler panicked")).into_response()
+}
+
+/// Where a test wants a handler to panic, with words of the request's that nobody may find anywhere.
+pub async fn fail(State(points): State<FailPoints>, request: Request, next: Next) -> Response {
+    points.panic_at("http.request", &format!("{:?}", request.uri()));
+    next.run(request).await
 }
 
 /// Unknown paths.

@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::providers::openai::EmbeddingRequest;
 use crate::providers::{Error, Kind, local};
 use crate::state::App;
+use crate::telemetry::spans;
 
 /// Words of payload in a passage, so that it and its header fit the embedding model's window.
 const WORDS_BUILT_IN: usize = 80;
@@ -116,6 +117,7 @@ pub async fn embed(
         return Err(Error::new(Kind::Invalid, "no model server is configured"));
     };
     let started = Instant::now();
+    let span = spans::model("embedding");
     let outcome = server
         .embed(EmbeddingRequest {
             model,
@@ -128,6 +130,7 @@ pub async fn embed(
         .map_or_else(|error| error.kind.label(), |_| "ok");
     app.metrics
         .model_request("embedding", label, started.elapsed());
+    spans::ended(&span, label);
     let (vectors, usage) = outcome?;
     app.metrics
         .model_tokens(usage.prompt_tokens, usage.completion_tokens);

@@ -13,11 +13,13 @@ mod usage;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
+use tracing::Span;
 
 use crate::providers::openai::{ChatPiece, ChatRequest, ChatStream, Tool, Usage};
 pub use crate::providers::openai::{Message, ToolCall};
 use crate::providers::{Error, Kind};
 use crate::state::App;
+use crate::telemetry::{Metrics, spans};
 
 pub use embedding::{EmbeddingModel, embed, passage_words};
 pub use outside::{external, visible};
@@ -39,25 +41,28 @@ pub async fn chat(
     let server = app.model_server.as_ref()?;
     let model = chat_model(app)?.to_owned();
     let started = Instant::now();
+    let span = spans::model("chat");
     let request = ChatRequest {
         model,
         messages,
         tools,
     };
     Some(match server.chat(request).await {
-        Ok(stream) => Ok(counted(app, stream, started)),
+        Ok(stream) => Ok(counted(app, stream, started, span)),
         Err(error) => {
             app.metrics
                 .model_request("chat", error.kind.label(), started.elapsed());
+            spans::ended(&span, error.kind.label());
             Err(error)
         }
     })
 }
 
 /// Counts a stream when it ends, fails, or is dropped.
-fn counted(app: &App, stream: ChatStream, started: Instant) -> ChatStream {
+fn counted(app: &App, stream: ChatStream, started: Instant, span: Span) -> ChatStream {
     struct Count {
-        metrics: crate::telemetry::Metrics,
+        metrics: Metrics,
+        span: Span,
         started: Instant,
         outcome: &'static str,
     }
@@ -65,10 +70,12 @@ fn counted(app: &App, stream: ChatStream, started: Instant) -> ChatStream {
         fn drop(&mut self) {
             self.metrics
                 .model_request("chat", self.outcome, self.started.elapsed());
+            spans::ended(&self.span, self.outcome);
         }
     }
     let mut count = Count {
         metrics: app.metrics.clone(),
+        span,
         started,
         outcome: "stopped",
     };

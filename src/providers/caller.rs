@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Error, Kind, http};
 use crate::secret::Secret;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, spans};
 
 /// One attempt, from connecting to the reply's last byte.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -261,12 +261,14 @@ impl Caller {
 
     async fn once(&self, call: &Call, bearer: &Bearer) -> Result<Reply, Error> {
         let started = Instant::now();
+        let span = spans::call(self.provider, call.operation);
         let result = tokio::time::timeout(TIME_LIMIT, self.exchange(call, bearer))
             .await
             .unwrap_or_else(|_| Err(Error::new(Kind::Ambiguous, "no answer in time")));
         let outcome = result.as_ref().map_or_else(|e| e.kind.label(), |_| "ok");
         self.metrics
             .provider_request(self.provider, call.operation, outcome, started.elapsed());
+        spans::ended(&span, outcome);
         result
     }
 

@@ -13,6 +13,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Makes the client that everything in `providers` shares.
 pub fn client() -> Result<Client, Error> {
+    // The first to come installs it; tests share a process.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(redirect::Policy::none())

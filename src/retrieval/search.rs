@@ -17,6 +17,7 @@ use crate::book::{self, Kind};
 use crate::db::UserScope;
 use crate::llm::{self, EmbeddingModel};
 use crate::state::App;
+use crate::telemetry::spans;
 
 /// How much likeness to the question counts against unlikeness to what is chosen already.
 const RELEVANCE: f64 = 0.8;
@@ -78,8 +79,10 @@ pub async fn search(
     let question = Question::read(&request.query, now);
     let (model, vector) = vector_of(app, scope, &question.topic).await?;
     let started = Instant::now();
+    let span = spans::search();
     let mut candidates = run(app, scope, request, &question, (&model, vector)).await?;
     app.metrics.search(started.elapsed());
+    drop(span);
     if question.period.is_none() {
         prefer_recent(&mut candidates, now);
     }

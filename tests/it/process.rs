@@ -17,6 +17,7 @@ use crate::files::{self, SARA};
 use crate::server::TestDatabase;
 use crate::world::{eventually, http};
 
+/// The program in a folder of its own, as on a new machine.
 pub fn command(data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_paraplanner"));
     command
@@ -31,7 +32,8 @@ pub fn command(data_dir: &Path) -> Command {
     command
 }
 
-fn output(command: &mut Command) -> Output {
+/// Until it ends by itself.
+pub fn output(command: &mut Command) -> Output {
     command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -39,7 +41,7 @@ fn output(command: &mut Command) -> Output {
         .unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -55,11 +57,12 @@ impl Program {
     }
 
     pub fn of(command: &mut Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        Self::logging(command, Stdio::null())
+    }
+
+    /// Where its log goes.
+    pub fn logging(command: &mut Command, log: impl Into<Stdio>) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
@@ -67,13 +70,13 @@ impl Program {
         let url = line
             .trim_end()
             .strip_prefix("listening on ")
-            .unwrap_or_else(|| panic!("the first line: {line}"))
+            .unwrap_or_else(|| panic!("the first line: {line}{:?}", child.try_wait()))
             .to_owned();
         assert!(url.starts_with("http://127.0.0.1:"), "{url}");
         Self { child, url }
     }
 
-    async fn advisor(&self) -> Advisor {
+    pub async fn advisor(&self) -> Advisor {
         Advisor::sign_in(
             &self.url,
             &self.url.replace("127.0.0.1", "localhost"),
@@ -97,7 +100,7 @@ impl Program {
     }
 
     /// SIGTERM, and the exit code.
-    async fn terminate(mut self) -> Option<i32> {
+    pub async fn terminate(mut self) -> Option<i32> {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
         eventually("the process ends", async || self.child.try_wait().unwrap())

@@ -15,6 +15,7 @@ use super::{Life, Worker, WorkerSettings};
 use crate::tasks::context::Run;
 use crate::tasks::registry::Kind;
 use crate::tasks::{Claimed, Ended, Ending, Failure, Priority};
+use crate::telemetry::spans;
 
 const BACKOFF_BASE: Duration = Duration::from_secs(2);
 const BACKOFF_CAP: Duration = Duration::from_secs(600);
@@ -32,12 +33,8 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
             queue: self.with.queue.clone(),
             pool: self.with.pool.clone(),
         };
-        let span = tracing::info_span!(
-            "task",
-            task_id = %task.public_id,
-            kind = task.kind,
-            request_id = task.request_id
-        );
+        let span = spans::task(&task.kind, task.public_id, task.request_id.as_deref());
+        let own_span = span.clone();
         let registry = Arc::clone(&self.registry);
         let app = self.app.clone();
         let with = Arc::clone(&self.with);
@@ -57,7 +54,7 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
             let started = Instant::now();
             let in_progress = with.metrics.task_running();
             with.tell(task.user_id, task.public_id);
-            let attempt = attempt(kind, &task, app, run);
+            let attempt = attempt(kind, &task, app, run, &with);
             let outcome = tokio::select! {
                 biased;
                 () = halt.cancelled() => Err(Failure::LeaseLost),
@@ -68,6 +65,7 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
             let (label, ending) = with.judge(&task, outcome, stop.is_cancelled());
             with.metrics
                 .task_finished(kind.name, label, started.elapsed());
+            spans::attempted(&own_span, label);
             if let Some(ending) = ending {
                 let ended = Ended {
                     lease: task.lease(),
@@ -88,9 +86,19 @@ impl<S: Clone + Send + Sync + 'static> Worker<S> {
     }
 }
 
-async fn attempt<S>(kind: &Kind<S>, task: &Claimed, app: S, run: Run) -> Result<Value, Failure> {
+async fn attempt<S>(
+    kind: &Kind<S>,
+    task: &Claimed,
+    app: S,
+    run: Run,
+    with: &WorkerSettings,
+) -> Result<Value, Failure> {
     // Also what happens before the first await, such as reading the payload.
-    let work = async { kind.start(task.payload.clone(), app, run).await };
+    let work = async {
+        with.fail_points
+            .panic_at("tasks.attempt", &task.payload.to_string());
+        kind.start(task.payload.clone(), app, run).await
+    };
     match tokio::time::timeout(kind.time_limit, AssertUnwindSafe(work).catch_unwind()).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) => Err(Failure::Retry(anyhow!("the handler panicked"))),
