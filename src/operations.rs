@@ -123,6 +123,8 @@ async fn metrics(State(app): State<App>, headers: HeaderMap) -> Result<impl Into
             return Err(Problem::unauthenticated());
         }
     }
+    let (size, idle) = (app.pool.size() as usize, app.pool.num_idle());
+    app.metrics.pool(size.saturating_sub(idle), idle);
     let text = app.metrics.text().map_err(Problem::internal)?;
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(([(CONTENT_TYPE, kind)], text))

@@ -645,6 +645,7 @@ pub(super) async fn note_refusal(
 pub fn tell(app: &App, scope: crate::db::UserScope, approval: &Approval) {
     let data = json!({"id": approval.id, "state": approval.state});
     app.live.tell(scope.user_id(), Topic::Approval, data);
+    app.metrics.approval(&approval.action, &approval.state);
 }
 
 /// The keys on which an approval's waiting ends.

@@ -7,6 +7,8 @@ use prometheus::{
     IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
 };
 
+use super::process::Process;
+
 /// Handles to every metric; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -39,6 +41,9 @@ pub struct Metrics {
     screened: IntCounterVec,
     chunks_embedded: IntCounter,
     chunks_refused: IntCounter,
+    connections: IntGaugeVec,
+    approvals: IntCounterVec,
+    sync_lag: HistogramVec,
 }
 
 /// In place of a route's template.
@@ -47,6 +52,11 @@ pub const UNMATCHED: &str = "unmatched";
 /// Seconds, from a cache hit to a slow model.
 const BUCKETS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
+
+/// Seconds, from a notification to a day away.
+const LAG_BUCKETS: &[f64] = &[
+    1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0,
 ];
 
 /// Counts one request in progress for as long as it lives, also when the request is dropped midway.
@@ -114,6 +124,26 @@ impl Metrics {
         )
         .expect("a sound name");
         register(Box::new(task_oldest_due.clone()));
+        let connections = IntGaugeVec::new(
+            Opts::new(
+                "paraplanner_database_connections",
+                "Connections of this process's pool by state",
+            ),
+            &["state"],
+        )
+        .expect("a sound name");
+        register(Box::new(connections.clone()));
+        register(Box::new(Process::new()));
+        let sync_lag = HistogramVec::new(
+            HistogramOpts::new(
+                "paraplanner_sync_lag_seconds",
+                "For how long a source had not been found up to date when it was, by source",
+            )
+            .buckets(LAG_BUCKETS.to_vec()),
+            &["source"],
+        )
+        .expect("a sound name");
+        register(Box::new(sync_lag.clone()));
         Self {
             http_requests: counters(
                 "paraplanner_http_requests_total",
@@ -231,6 +261,13 @@ impl Metrics {
                 "paraplanner_chunks_refused_total",
                 "Passages that the embedding model refuses; they are found by their words only",
             ),
+            connections,
+            approvals: counters(
+                "paraplanner_approvals_total",
+                "What was put before users, and what they decided, by action and state",
+                &["action", "state"],
+            ),
+            sync_lag,
             registry,
         }
     }
@@ -387,6 +424,27 @@ impl Metrics {
     pub fn embedded(&self, chunks: u64, refused: u64) {
         self.chunks_embedded.inc_by(chunks);
         self.chunks_refused.inc_by(refused);
+    }
+
+    /// A source was found up to date, so long after the time before.
+    pub fn sync_lag(&self, source: &'static str, lag: Duration) {
+        self.sync_lag
+            .with_label_values(&[source])
+            .observe(lag.as_secs_f64());
+    }
+
+    /// Something waits for the user (`pending`), or they have decided.
+    pub fn approval(&self, action: &str, state: &str) {
+        self.approvals.with_label_values(&[action, state]).inc();
+    }
+
+    /// The pool as it is now.
+    pub fn pool(&self, used: usize, idle: usize) {
+        for (state, count) in [("used", used), ("idle", idle)] {
+            self.connections
+                .with_label_values(&[state])
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// Everything as Prometheus text.

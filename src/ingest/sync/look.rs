@@ -6,12 +6,13 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
 use super::feed::Feed;
 use super::reading::{RHYTHM, is_reconciliation_due};
+use super::store::Place;
 use super::{Source, store};
 use crate::db::{UserId, UserScope};
 use crate::providers::{Error, Kind};
@@ -58,6 +59,14 @@ impl Routine<App> for LookForChanges {
     }
 }
 
+/// Counts for how long a source hadn't been found up to date until now.
+pub(super) fn up_to_date(app: &App, source: Source, place: &Place, checked_at: DateTime<Utc>) {
+    if let Some(before) = place.last_synced_at {
+        let lag = (checked_at - before).to_std().unwrap_or_default();
+        app.metrics.sync_lag(source.name(), lag);
+    }
+}
+
 /// Whether a reading was queued. One source's trouble is no other's.
 async fn look_at(app: &App, user_id: UserId, source: String) -> bool {
     let scope = UserScope::checked(user_id);
@@ -101,8 +110,11 @@ async fn look(app: &App, scope: UserScope, source: Source) -> anyhow::Result<boo
         Ok(page) if page.entries.is_empty() && page.next.is_none() => {
             let after = page.cursor.as_deref().unwrap_or(cursor);
             let mut tx = scope.begin(&app.pool).await?;
-            store::settle(&mut tx, name, (cursor, after), checked_at, RHYTHM).await?;
+            let settled = store::settle(&mut tx, name, (cursor, after), checked_at, RHYTHM).await?;
             tx.commit().await?;
+            if settled {
+                up_to_date(app, source, &place, checked_at);
+            }
             Ok(false)
         }
         // The user has to connect again: nothing is to be done until then, and then it is done.

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::feed::{Entry, Feed, Page, Walk, What, Why};
 use super::keep::{self, Also, Kept};
+use super::look;
 use super::news::{self, News};
 use super::store::{self, Place, Rhythm, Step};
 use super::{Source, items};
@@ -334,9 +335,12 @@ impl<'c> Reading<'c> {
                 continue;
             }
             let after = after.unwrap_or_else(|| cursor.to_owned());
-            store::settle(&mut tx, name, (cursor, &after), checked_at, RHYTHM)
+            let settled = store::settle(&mut tx, name, (cursor, &after), checked_at, RHYTHM)
                 .await
                 .or_retry()?;
+            if settled {
+                look::up_to_date(&self.context.app, self.source, &self.place, checked_at);
+            }
             return self.reload(tx).await;
         }
     }

@@ -22,6 +22,7 @@ pub(super) struct Place {
     pub total: Option<i64>,
     pub unreadable: i64,
     pub last_reconciled_at: Option<DateTime<Utc>>,
+    pub last_synced_at: Option<DateTime<Utc>>,
     pub scope_changed: bool,
     /// When its reading began: what was there before is no news.
     pub began_at: DateTime<Utc>,
@@ -41,7 +42,7 @@ pub(super) async fn open(
         select connections.account, sources.account as "stored_account?", cursor, changes_page, walk,
             walk_started_at, coalesce(walk_listed, false) as "walk_listed!", page,
             coalesce(done, 0) as "done!", total, coalesce(unreadable, 0) as "unreadable!",
-            last_reconciled_at, coalesce(scope_changed, false) as "scope_changed!",
+            last_reconciled_at, last_synced_at, coalesce(scope_changed, false) as "scope_changed!",
             coalesce(began_at, $4) as "began_at!"
         from connections
         left join sources on sources.user_id = $1 and sources.source = $2
