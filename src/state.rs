@@ -13,6 +13,7 @@ use url::Url;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::failpoint::FailPoints;
+use crate::http::Problem;
 use crate::limits::Limits;
 use crate::live::Live;
 use crate::providers::google::Google;
@@ -62,6 +63,16 @@ impl App {
     /// Cookies are `Secure` and HSTS is sent exactly when the world reaches us by https.
     pub fn is_https(&self) -> bool {
         self.public_url.scheme() == "https"
+    }
+
+    /// Whether users may delete what a firm may have to keep.
+    pub fn may_delete(&self) -> Result<(), Problem> {
+        if self.config.retention_hold {
+            return Err(Problem::conflict("a retention hold is set").detail(
+                "the firm must keep these records; whoever runs this server can lift the hold",
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -62,11 +62,13 @@ async fn take_along(
 /// Ends the account: grants are revoked, every row is deleted, and nothing of it can be had back. In person only.
 /// What is at Google and HubSpot stays there.
 #[utoipa::path(delete, path = "/api/account", tag = "account", responses(
-    (status = 204), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody)))]
+    (status = 204), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody),
+    (status = 409, body = ProblemBody)))]
 async fn end(
     State(app): State<App>,
     InPerson(scope): InPerson,
 ) -> Result<impl IntoResponse, Problem> {
+    app.may_delete()?;
     // It goes on when the reader leaves: half a deletion is none.
     let deleting = app.clone();
     let deleted = app

@@ -226,12 +226,14 @@ async fn rename(
 
 /// Deletes a conversation with its messages.
 #[utoipa::path(delete, path = "/api/conversations/{id}", tag = "chat", params(("id" = Uuid, Path)), responses(
-    (status = 204), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody)))]
+    (status = 204), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody),
+    (status = 409, body = ProblemBody)))]
 async fn delete(
     State(app): State<App>,
     CurrentUser(scope): CurrentUser,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
+    app.may_delete()?;
     let mut tx = scope.begin(&app.pool).await?;
     if !store::delete(&mut tx, id).await? {
         return Err(Problem::not_found());

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::practice::{ANN, PORTAL, Practice};
-use crate::world::eventually;
+use crate::world::{World, eventually};
 
 const CANARY: &str = "zanzibar-kestrel";
 
@@ -268,4 +268,25 @@ async fn the_log_goes_with_its_account_alone() {
         .await
         .unwrap();
     assert_eq!(gone, 0);
+}
+
+#[tokio::test]
+async fn a_retention_hold_keeps_accounts_and_conversations_and_says_so() {
+    let world = World::with(&[("RETENTION_HOLD", "true")]).await;
+    let alex = world.advisor("alex").await;
+    let conversation = alex
+        .ask("Who sells shares?")
+        .await
+        .conversation()
+        .to_owned();
+    for path in [
+        "/api/account".to_owned(),
+        format!("/api/conversations/{conversation}"),
+    ] {
+        let refused = alex.send(Method::DELETE, &path, None).await;
+        assert_eq!(refused.status, 409, "{path}");
+        assert_eq!(refused.problem()["title"], "a retention hold is set");
+    }
+    assert_eq!(alex.messages(&conversation).await.len(), 2);
+    assert_eq!(alex.get("/api/account/export").await.status, 200);
 }
