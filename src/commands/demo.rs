@@ -65,15 +65,15 @@ impl Providers {
 }
 
 pub async fn run(config: Config, providers: Providers) -> anyhow::Result<ExitCode> {
-    let running = serve::start(config, Role::Server).await?;
-    let app = &running.app;
+    let serving = serve::start(config, Role::Server).await?;
+    let app = &serving.running.app;
     let simulator = providers.start(app.clock.clone())?;
     let today = app.clock.now().date_naive();
     let book = tokio::task::spawn_blocking(move || ingest::demo_book(today)).await?;
     fill(simulator.world(), &book)?;
     let endpoint = format!(
         "http://127.0.0.1:{}/api/webhooks/gmail",
-        running.address.port()
+        serving.running.address.port()
     );
     simulator.world().google().push_to(PushSettings {
         topic: Some(TOPIC.to_owned()),
@@ -86,7 +86,7 @@ pub async fn run(config: Config, providers: Providers) -> anyhow::Result<ExitCod
     let _ = writeln!(std::io::stdout(), "simulated providers on {origin}");
     let scope = identity::demo_advisor(&app.pool, &app.clock, identity::DEMO_ADVISOR).await?;
     ingest::fill_demo_book(app, &scope, None).await?;
-    serve::wait(running).await
+    serving.wait().await
 }
 
 /// Puts the book where its advisor would have it: mails and meetings at Google, clients at HubSpot.

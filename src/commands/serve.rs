@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{self, Role, Running};
 use crate::config::Config;
@@ -17,22 +17,31 @@ const BACKLOG: u32 = 4096;
 
 /// Serves until SIGTERM or SIGINT; a second signal ends the process at once.
 pub async fn run(config: Config, role: Role) -> anyhow::Result<ExitCode> {
-    let running = start(config, role).await?;
-    wait(running).await
+    start(config, role).await?.wait().await
+}
+
+/// A server that has said where it listens, and hears signals.
+pub struct Serving {
+    pub running: Running,
+    term: Signal,
+    int: Signal,
 }
 
 /// Starts, and says where it listens.
-pub async fn start(config: Config, role: Role) -> anyhow::Result<Running> {
+pub async fn start(config: Config, role: Role) -> anyhow::Result<Serving> {
     raise_descriptor_limit();
     let listen = config.server.listen;
     let listener =
         bind(listen).with_context(|| format!("listening on {listen} (BIND_ADDRESS, PORT)"))?;
     let running = app::start(config, listener, role).await?;
+    // Before anybody hears that it is there: who does may stop it. Until then a signal ends it at once.
+    let term = signal(SignalKind::terminate())?;
+    let int = signal(SignalKind::interrupt())?;
     // A closed standard output is no reason not to serve.
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "listening on http://{}", running.address);
     let _ = out.flush();
-    Ok(running)
+    Ok(Serving { running, term, int })
 }
 
 fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
@@ -47,17 +56,22 @@ fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Until a signal; then stops in order.
-pub async fn wait(running: Running) -> anyhow::Result<ExitCode> {
-    let mut term = signal(SignalKind::terminate())?;
-    let mut int = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
-    tokio::select! {
-        () = running.stop() => Ok(ExitCode::SUCCESS),
-        _ = term.recv() => Ok(ExitCode::FAILURE),
-        _ = int.recv() => Ok(ExitCode::FAILURE),
+impl Serving {
+    /// Until a signal; then stops in order.
+    pub async fn wait(self) -> anyhow::Result<ExitCode> {
+        let Self {
+            running,
+            mut term,
+            mut int,
+        } = self;
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        tokio::select! {
+            () = running.stop() => Ok(ExitCode::SUCCESS),
+            _ = term.recv() => Ok(ExitCode::FAILURE),
+            _ = int.recv() => Ok(ExitCode::FAILURE),
+        }
     }
 }
