@@ -10,7 +10,7 @@ const LONGEST_MESSAGE: usize = 32_000;
 
 /// `{"message", "conversation_id"}`, or `{"messages": [UIMessage]}`.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
-pub(super) struct ChatBody {
+pub struct ChatBody {
     /// What the user says.
     message: Option<String>,
     /// Go on with this conversation; null or absent begins a new one.
@@ -34,12 +34,13 @@ struct UiMessage {
 
 /// What was asked, judged.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+pub struct Asked {
     pub text: String,
     pub conversation_id: Option<Uuid>,
 }
 
 impl ChatBody {
+    /// What is asked, or which field is wrong.
     pub fn parse(self) -> Result<Asked, Problem> {
         let (field, text, remembered) = match (self.message, self.messages) {
             (Some(text), _) => ("message", text, None),

@@ -10,3 +10,5 @@ mod later;
 pub mod routes;
 mod store;
 mod wire;
+
+pub use body::{Asked, ChatBody};

@@ -32,7 +32,7 @@ pub struct Delivery {
 ///
 /// # Errors
 /// What is wrong, in words for whoever configures the sender.
-pub(super) fn hubspot_events(
+pub fn hubspot_events(
     body: &[u8],
     verified_by: &'static str,
 ) -> Result<Vec<(String, Delivery)>, String> {

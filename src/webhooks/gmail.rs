@@ -59,11 +59,11 @@ struct Notification {
 }
 
 /// Of the notification only whose mailbox it is counts: where to look from, we know ourselves.
-struct Push {
-    mailbox: String,
+pub struct Push {
+    pub mailbox: String,
     /// Pub/Sub's name for the message.
-    id: Option<String>,
-    at: Option<DateTime<Utc>>,
+    pub id: Option<String>,
+    pub at: Option<DateTime<Utc>>,
 }
 
 /// "This mailbox has changed." Authenticated by Google's signed token, for the configured audience and
@@ -139,7 +139,8 @@ async fn push(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn read(body: &[u8]) -> Option<Push> {
+/// What a push says, if it is one.
+pub fn read(body: &[u8]) -> Option<Push> {
     let envelope: Envelope = serde_json::from_slice(body).ok()?;
     let message = envelope.message;
     let data: String = message

@@ -23,6 +23,8 @@ use crate::http::Problem;
 use crate::state::App;
 use crate::tasks::{Payload, Priority};
 
+pub use delivery::{Delivery, hubspot_events};
+pub use gmail::{Push, read as read_push};
 pub use inbox::{Pending, pending, pending_kinds, settle, settle_all, tidy};
 pub use intake::Intake;
 

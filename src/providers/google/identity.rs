@@ -116,15 +116,7 @@ impl Verifier {
 
     /// Checks signature, issuer, audience and times. Nonce and address are the caller's to compare.
     pub async fn verify(&self, token: &str, audience: &str) -> Result<Claims, Refused> {
-        let header = decode_header(token).map_err(|_| Refused::Invalid("not a token"))?;
-        if header.alg != Algorithm::RS256 {
-            return Err(Refused::Invalid("another algorithm"));
-        }
-        // RFC 7515, 4.1.11: what must be understood and isn't is refused.
-        if demands_more(token) {
-            return Err(Refused::Invalid("a demand that nobody knows"));
-        }
-        let kid = header.kid.ok_or(Refused::Invalid("no key id"))?;
+        let kid = key_id(token)?;
         let key = self.key(&kid).await?;
         judge(token, audience, &key)
     }
@@ -188,6 +180,19 @@ impl Verifier {
     }
 }
 
+/// Which key a token says that it is signed with, if it is one that may be.
+pub fn key_id(token: &str) -> Result<String, Refused> {
+    let header = decode_header(token).map_err(|_| Refused::Invalid("not a token"))?;
+    if header.alg != Algorithm::RS256 {
+        return Err(Refused::Invalid("another algorithm"));
+    }
+    // RFC 7515, 4.1.11: what must be understood and isn't is refused.
+    if demands_more(token) {
+        return Err(Refused::Invalid("a demand that nobody knows"));
+    }
+    header.kid.ok_or(Refused::Invalid("no key id"))
+}
+
 fn usable(key: PublicKey) -> Option<(String, DecodingKey)> {
     if key.kty != "RSA" || key.used_for.is_some_and(|used_for| used_for != "sig") {
         return None;
@@ -215,7 +220,8 @@ fn max_age(header: &str) -> Option<Duration> {
         .map(Duration::from_secs)
 }
 
-fn judge(token: &str, audience: &str, key: &DecodingKey) -> Result<Claims, Refused> {
+/// Whether a token is signed with this key, for this audience, and good now.
+pub fn judge(token: &str, audience: &str, key: &DecodingKey) -> Result<Claims, Refused> {
     use jsonwebtoken::errors::ErrorKind;
     let mut rules = Validation::new(Algorithm::RS256);
     rules.leeway = LEEWAY_SECS;
