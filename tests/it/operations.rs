@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 
 use paraplanner::simulator::model::Turn;
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 use reqwest::Method;
 use reqwest::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, ORIGIN};
 use serde_json::json;
 
+use crate::bench::size;
 use crate::client::File;
 use crate::files::NOTE;
 use crate::isolation::operations;
@@ -330,4 +333,66 @@ async fn every_metric_of_the_dashboard_and_the_alerts_is_exported() {
         named.is_subset(&exported).then_some(())
     })
     .await;
+}
+
+/// The series that `/metrics` has, one a line.
+fn series(text: &str) -> BTreeSet<&str> {
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| Some(line.rsplit_once(' ')?.0))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_paths_and_headers_make_no_series() {
+    let requests = size("SERIES_REQUESTS", 2000);
+    let world = World::start().await;
+    let mut random = ChaCha8Rng::seed_from_u64(41);
+    let mut noise = move || -> String {
+        let length = random.random_range(1..12);
+        (0..length)
+            .map(|_| random.random_range('!'..='~'))
+            .collect()
+    };
+    let mut ask = async || {
+        let path: String = noise()
+            .chars()
+            .map(|c| if "#?%\\ ".contains(c) { '/' } else { c })
+            .collect();
+        let methods = ["GET", "HEAD", "PURGE", "BREW"];
+        let method = Method::from_bytes(methods[path.len() % 4].as_bytes()).unwrap();
+        let request = world
+            .http
+            .request(
+                method,
+                format!("{}/{}", world.url, path.trim_start_matches('/')),
+            )
+            .header("x-request-id", noise())
+            .header("user-agent", noise())
+            .header(ORIGIN, noise())
+            .header("x-forwarded-for", noise())
+            .header("cookie", format!("session={}", noise()));
+        world.send(request).await
+    };
+    // Those of unmatched paths and of the page, by method and status.
+    for _ in 0..100 {
+        ask().await;
+    }
+    for method in [Method::GET, Method::HEAD] {
+        world.send(world.http.request(method, &world.url)).await;
+    }
+    for method in ["PURGE", "BREW"] {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        world.send(world.http.request(method, &world.url)).await;
+    }
+    world.get("/metrics").await;
+    let before = world.get("/metrics").await.text();
+    for _ in 0..requests {
+        ask().await;
+    }
+    let after = world.get("/metrics").await.text();
+    let (before, after) = (series(&before), series(&after));
+    let new: Vec<_> = after.difference(&before).collect();
+    assert!(new.len() <= 10, "{new:#?}");
+    assert!(after.len() < 500, "{}", after.len());
 }
