@@ -34,6 +34,14 @@ bench-queue:
     cargo build --release --locked
     benches/queue.sh
 
+# Fuzz every parser of what strangers send
+fuzz seconds="6":
+    scripts/fuzz.sh {{seconds}}
+
+# Steady load, and whether anything grows
+soak minutes="30":
+    scripts/soak.sh {{minutes}}
+
 # What has to pass before a merge; needs cargo-deny
 ci: lint test sqlx
     git diff --exit-code .sqlx && test -z "$(git status --porcelain .sqlx)" && cargo deny check
