@@ -25,7 +25,7 @@ story() {
     local own="$folder/$1"
     mkdir "$own"
     chmod 755 "$own"
-    # The stories of a day in a minute.
+    # Dozens of stories are one user within minutes; how much a page asks is counted by one of them.
     DATABASE_URL='' PORT=0 DEMO_MODE=true DATA_DIR="$own/data" RATE_LIMIT_PER_USER=0 RATE_LIMIT_LLM_PER_USER=0 \
         "$program" "${@:2}" >"$own/out" 2>"$own/log" &
     server=$!
@@ -64,7 +64,7 @@ if [ "${1:-}" = pictures ]; then
 fi
 story page
 story trouble
-RATE_LIMIT_PER_USER=0 story stress
+story stress
 story demo demo
 with_providers
 story rooms

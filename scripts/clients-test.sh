@@ -35,7 +35,7 @@ set +a
 mkdir "$folder/own"
 chmod 755 "$folder/own"
 DATABASE_URL='' PORT=0 DATA_DIR="$folder/own/data" OPENAI_BASE_URL="$GMAIL_API_URL/v1" OPENAI_API_KEY=any \
-    OPENAI_CHAT_MODEL=simulated-chat "$program" >"$folder/out" 2>"$folder/log" &
+    OPENAI_CHAT_MODEL=simulated-chat RATE_LIMIT_PER_USER=0 RATE_LIMIT_LLM_PER_USER=0 "$program" >"$folder/out" 2>"$folder/log" &
 server=$!
 until [ -s "$folder/out" ]; do
     kill -0 $server || { cat "$folder/log" >&2; exit 1; }

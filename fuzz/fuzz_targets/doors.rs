@@ -88,7 +88,7 @@ pub fn jwt(raw: &[u8]) {
 
 /// A chat request: a question that isn't empty and isn't endless, or an error with a field.
 pub fn chat(raw: &[u8]) {
-    if let Ok(body) = parse_json::<ChatBody>(raw)
+    if let Ok(body) = parse_json::<ChatBody>(raw, None)
         && let Ok(asked) = body.parse()
     {
         assert!(!asked.text.trim().is_empty() && !asked.text.contains('\0'));

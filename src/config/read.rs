@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{
-    Config, Database, Demo, Environment, Model, ModelServer, Server, Worker, limits,
-};
+use super::{Config, Database, Demo, Environment, Model, ModelServer, Server, Worker, limits};
 use crate::failpoint::{self, FailPoints};
 use crate::secret::Secret;
 
@@ -177,9 +175,7 @@ const BUILT_IN: &str = "built-in";
 
 /// Judged but not acted upon yet, so that a typing error shows at the start and silence is never
 /// taken for function.
-const NOT_YET: &[&str] = &[
-    "HUBSPOT_APP_ID",
-];
+const NOT_YET: &[&str] = &["HUBSPOT_APP_ID"];
 
 impl Config {
     /// Parses and judges; every problem found is in the error.
@@ -211,7 +207,6 @@ impl Reader<'_> {
         let worker = self.worker();
         let google = self.google(environment);
         let demo = self.demo(environment, &server, google.is_some());
-        self.judge_unused();
         Config {
             environment,
             database: self.database(worker.lock_timeout),
@@ -360,9 +355,6 @@ impl Reader<'_> {
                 && !google
                 && Config::is_loopback(server.listen.ip()),
         }
-    }
-
-    fn judge_unused(&mut self) {
     }
 
     fn judge_combinations(&mut self, config: &Config) {

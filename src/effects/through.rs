@@ -209,7 +209,7 @@ async fn unlike(
         };
         Ok(found)
     };
-    let found: Option<String> = context.step(&name, looked).await?;
+    let found: Option<String> = Box::pin(context.step(&name, looked)).await?;
     if let Some(words) = &found {
         let mut tx = context.begin().await?;
         approvals::make_stale(&mut tx, approval, words, app.clock.now())

@@ -268,7 +268,7 @@ mod tests {
             count: u8,
         }
         let told = |body: &[u8]| {
-            let problem = parse_json::<Odd>(body).unwrap_err();
+            let problem = parse_json::<Odd>(body, None).unwrap_err();
             problem.body("r").errors[0].message.clone()
         };
         assert_eq!(
