@@ -99,6 +99,33 @@ test("a rule is written, corrected, rehearsed, switched on and off", async () =>
   });
 });
 
+test("before a meeting there is a brief, whose citations open their sources", async () => {
+  await visit(DESKTOP, async (page) => {
+    await signIn(page);
+    await page.getByRole("link", { name: "Rules" }).click();
+    await page.getByRole("link", { name: "New rule" }).click();
+    await page.getByLabel("The rule").fill("when calendar.event.created if attendee_in_crm=yes then create_task type=meeting_brief");
+    await page.getByRole("button", { name: "Save and switch on" }).click();
+    await page.getByRole("switch").first().waitFor();
+    await tell("/sim/model/turns", { when: "Annual review", text: 'It is the annual review [1: "Annual review"].' });
+    const start = Date.now() + 3_600_000;
+    const [from, to] = [start, start + 3_600_000].map((time) => ({ dateTime: new Date(time).toISOString() }));
+    await tell(`/sim/google/${ADVISOR}/events`, { event: { summary: "Annual review", start: from, end: to, attendees: [{ email: "sara@example.com" }] } });
+    await letter("Sara Smith <sara@example.com>", "Soon", "See you soon.");
+    const brief = page.getByText("The brief");
+    await until(async () => {
+      await page.getByRole("link", { name: "Rules" }).click();
+      await page.getByRole("link", { name: "Today" }).click();
+      await page.getByRole("region", { name: "Next meetings" }).getByText("Annual review").waitFor();
+      return brief.isVisible();
+    }, (is) => is);
+    await brief.click();
+    await accessible(page, "a brief");
+    await page.getByRole("region", { name: "Next meetings" }).getByRole("button", { name: "1", exact: true }).click();
+    await page.getByRole("dialog").locator("mark").first().waitFor();
+  });
+});
+
 test("what was done is looked at, verified and taken back", async () => {
   await visit(DESKTOP, async (page) => {
     await signIn(page);

@@ -3,6 +3,7 @@
 import { get, post } from "./api.js";
 import { announce, count, day, h } from "./dom.js";
 import { whenChanged } from "./events.js";
+import { render } from "./markdown.js";
 import { actionIcon, actionWords, button, empty, failed, inZone, roomHead, sentence, when } from "./words.js";
 
 const MEETINGS = 6;
@@ -79,14 +80,19 @@ export const today = {
     };
     const meet = () =>
       fill(parts.meet, async () => {
-        const { items } = await get(`/api/calendar?after=${encodeURIComponent(new Date().toISOString())}&limit=${MEETINGS}`, { signal });
+        const [{ items }, { items: done }] = await Promise.all([
+          get(`/api/calendar?after=${encodeURIComponent(new Date().toISOString())}&limit=${MEETINGS}`, { signal }),
+          get("/api/tasks?type=meeting_brief&state=done&limit=20", { signal }),
+        ]);
+        const briefs = new Map(done.filter(({ result }) => result?.text).map(({ result }) => [result.item?.id, result]));
         if (items.length === 0) return empty("No meetings ahead.");
         return rowsOf(
           items.map((event) => {
             const open = h("button", { type: "button", class: "link" }, event.title || "Without a title");
             open.addEventListener("click", () => cite({ kind: "event", source_id: event.id, title: event.title }, open));
             const ask = h("a", { class: "quiet-button", href: `#/?ask=${encodeURIComponent(`What should I know before “${event.title}”?`)}` }, "Brief me");
-            return [open, h("span", { class: "quiet" }, event.all_day ? day(`${event.start_date}T00:00:00`) : inZone(event.start)), ask];
+            const brief = briefs.get(event.id);
+            return [open, h("span", { class: "quiet" }, event.all_day ? day(`${event.start_date}T00:00:00`) : inZone(event.start)), brief ? briefOf(brief, cite) : ask];
           }),
         );
       });
@@ -111,6 +117,21 @@ export const today = {
 function section(title) {
   const body = h("div", {});
   return { body, node: h("section", { class: "panel", "aria-label": title }, h("h2", {}, title), body) };
+}
+
+/** A brief that was written, folded; its citations open their sources. */
+function briefOf({ text, citations }, cite) {
+  const body = h("div", {});
+  const cited = new Map((citations ?? []).map((citation) => [citation.index, citation]));
+  render(body, text, {
+    knows: (number) => cited.has(number),
+    node: (number) => {
+      const button = h("button", { type: "button", class: "citation" }, String(number));
+      button.addEventListener("click", () => cite(cited.get(number), button));
+      return button;
+    },
+  });
+  return h("details", { class: "brief" }, h("summary", {}, "The brief"), body);
 }
 
 /** What a rule called the task that it made. */
