@@ -11,7 +11,8 @@ trap '[ -z "$server" ] || kill $server || true; wait; rm -rf "$folder"' EXIT
 python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore \
     --target "$folder/packages" -r tests/mcp-clients/requirements.txt
 (cd tests/mcp-clients && npm ci --no-audit --no-fund --loglevel=error)
-DATABASE_URL='' PORT=0 DATA_DIR="$folder/data" \
+# Two clients and all of their checks are one user within seconds.
+DATABASE_URL='' PORT=0 DATA_DIR="$folder/data" RATE_LIMIT_PER_USER=0 \
     "${CARGO_TARGET_DIR:-target}/debug/paraplanner" demo >"$folder/out" 2>"$folder/log" &
 server=$!
 until grep -q '^listening on' "$folder/out" 2>/dev/null; do
