@@ -84,7 +84,8 @@ export const today = {
           get(`/api/calendar?after=${encodeURIComponent(new Date().toISOString())}&limit=${MEETINGS}`, { signal }),
           get("/api/tasks?type=meeting_brief&state=done&limit=20", { signal }),
         ]);
-        const briefs = new Map(done.filter(({ result }) => result?.text).map(({ result }) => [result.item?.id, result]));
+        /** @type {Map<string, any>} */
+        const briefs = new Map(/** @type {any[]} */ (done).filter(({ result }) => result?.text).map(({ result }) => [result.item?.id, result]));
         if (items.length === 0) return empty("No meetings ahead.");
         return rowsOf(
           items.map((event) => {
