@@ -110,19 +110,20 @@ test("before a meeting there is a brief, whose citations open their sources", as
     await tell("/sim/model/turns", { when: "Annual review", text: 'It is the annual review [1: "Annual review"].' });
     const start = Date.now() + 3_600_000;
     const [from, to] = [start, start + 3_600_000].map((time) => ({ dateTime: new Date(time).toISOString() }));
-    await tell(`/sim/google/${ADVISOR}/events`, { event: { summary: "Annual review", start: from, end: to, attendees: [{ email: "sara@example.com" }] } });
+    const { id } = await tell(`/sim/google/${ADVISOR}/events`, { event: { summary: "Annual review", start: from, end: to, attendees: [{ email: "sara@example.com" }] } });
     await letter("Sara Smith <sara@example.com>", "Soon", "See you soon.");
     const brief = page.getByText("The brief");
     await until(async () => {
       await page.getByRole("link", { name: "Rules" }).click();
       await page.getByRole("link", { name: "Today" }).click();
-      await page.getByRole("region", { name: "Next meetings" }).getByText("Annual review").waitFor();
+      await page.getByRole("region", { name: "Next meetings" }).getByRole("button", { name: "Annual review" }).waitFor();
       return brief.isVisible();
     }, (is) => is);
     await brief.click();
     await accessible(page, "a brief");
     await page.getByRole("region", { name: "Next meetings" }).getByRole("button", { name: "1", exact: true }).click();
     await page.getByRole("dialog").locator("mark").first().waitFor();
+    await fetch(`${process.env.SIMULATOR}/sim/google/${ADVISOR}/events/${id}`, { method: "DELETE" });
   });
 });
 
