@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 seconds="${1:-6}"
 shift || true
 parsers=("$@")
-[ ${#parsers[@]} -gt 0 ] || parsers=(mime html pdf mbox ics vcf csv rule hubspot signature push jwt chat)
+[ ${#parsers[@]} -gt 0 ] || parsers=(mime html pdf mbox ics vcf csv rule hubspot signature push jwt chat forwarded)
 
 target="$(realpath -m "${CARGO_TARGET_DIR:-target}")"
 # The project's versions; cargo adds libFuzzer's.

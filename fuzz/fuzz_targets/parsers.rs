@@ -3,6 +3,7 @@
 
 mod documents;
 mod doors;
+mod forwarded;
 mod items;
 mod rule;
 
@@ -13,7 +14,7 @@ use libfuzzer_sys::fuzz_target;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 13] = [
+const TARGETS: [(&str, Target); 14] = [
     ("mime", documents::mime),
     ("html", documents::html),
     ("pdf", documents::pdf),
@@ -27,6 +28,7 @@ const TARGETS: [(&str, Target); 13] = [
     ("push", doors::push),
     ("jwt", doors::jwt),
     ("chat", doors::chat),
+    ("forwarded", forwarded::forwarded),
 ];
 
 fn target() -> Target {
