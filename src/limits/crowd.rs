@@ -158,17 +158,19 @@ impl Drop for Share {
     }
 }
 
-impl Default for Crowd {
-    fn default() -> Self {
+impl Crowd {
+    /// Without shares everybody may fill a room: nobody is told from anybody else.
+    pub fn new(shares: bool) -> Self {
         let rooms = Class::ALL.into_iter().filter_map(|class| {
             let (places, share) = class.places()?;
-            Some((class, Room::new(places, share)))
+            Some((
+                class,
+                Room::new(places, if shares { share } else { places }),
+            ))
         });
         Self(rooms.collect())
     }
-}
 
-impl Crowd {
     pub async fn enter(&self, class: Class, key: Option<Key>) -> Result<Permit, Full> {
         match self.0.iter().find(|(one, _)| *one == class) {
             Some((_, room)) => room.enter(key).await,
@@ -242,7 +244,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_room_is_no_other_classs_business() {
-        let crowd = Crowd::default();
+        let crowd = Crowd::new(true);
         let mut held = Vec::new();
         for number in 0..256 {
             held.push(crowd.enter(Class::Chat, Some(user(number))).await.unwrap());

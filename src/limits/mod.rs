@@ -155,7 +155,8 @@ impl Limits {
         Ok(Self(Arc::new(Parts {
             local: Local::new(settings),
             shared,
-            crowd: Crowd::default(),
+            // Whoever switches off how often one may come means how many at once, too.
+            crowd: Crowd::new(settings.per_user.is_some()),
             metrics: metrics.clone(),
         })))
     }

@@ -198,7 +198,7 @@ async fn questions_beyond_the_models_limit_are_refused_before_anything_is_stored
 
 #[tokio::test]
 async fn nobody_holds_streams_without_number() {
-    let world = World::start().await;
+    let world = World::with(&[("RATE_LIMIT_PER_USER", "100000")]).await;
     let alex = world.advisor("alex").await;
     let sam = world.advisor("sam").await;
     let listen = async |who: &Advisor| {
