@@ -397,7 +397,11 @@ async fn while_she_is_away_nobody_reminds_her() {
     let back = practice.now().date_naive() + TimeDelta::days(21);
     practice.answers(
         SARA,
-        &format!("I am out of the office until {back} and will answer then."),
+        &format!(
+            "I am out of the office until {back} and will answer then.\n\nOn Monday Ann Advisor <{ANN}> wrote:\n\
+             > Does {} suit you?",
+            back + TimeDelta::days(20)
+        ),
         "Auto-Submitted: auto-replied\r\n",
     );
     practice.pass_a_minute().await;

@@ -16,6 +16,7 @@ use crate::effects::replies;
 use crate::identity::settings::{Day, WorkingHours};
 use crate::llm::external;
 use crate::providers::openai::ToolCall;
+use crate::retrieval::clean;
 use crate::tasks::{Failure, OrFailure as _, Woken};
 
 /// Working days until a reminder is thought of.
@@ -139,12 +140,14 @@ impl Going<'_> {
             tx.commit().await.or_retry()?;
             let now = context.app.clock.now();
             let until = mail.and_then(|mail| {
-                let written = mail
-                    .sent_at
-                    .unwrap_or(now)
-                    .with_timezone(&zone)
-                    .date_naive();
-                away::until(&mail.text, written)
+                // Neither what it quotes of ours, which names other days, nor a date of writing that lies ahead.
+                let written = mail.sent_at.unwrap_or(now).min(now);
+                let own: String = clean::fresh_segments(&mail.text)
+                    .into_iter()
+                    .filter_map(|range| mail.text.get(range))
+                    .collect::<Vec<_>>()
+                    .join("\n");
+                away::until(&own, written.with_timezone(&zone).date_naive())
             });
             let nudge_at = until
                 .and_then(|day| {
