@@ -143,7 +143,8 @@ export class SourcePanel {
     this.#dialog.replaceChildren();
     const opener = this.#opener;
     this.#opener = null;
-    if (opener?.isConnected) opener.focus();
+    // By now somebody may be typing elsewhere already: only a focus that went nowhere is put back.
+    if (opener?.isConnected && document.activeElement === document.body) opener.focus();
     this.#onclose();
   }
 
