@@ -239,7 +239,8 @@ pub fn build(config: Config, database: &Database, address: SocketAddr) -> anyhow
     let google = config.google.as_ref();
     let hubspot = config.hubspot.as_ref();
     Ok(App {
-        pool: database.pool.clone(),
+        pool: database.pools.api.clone(),
+        pools: database.pools.clone(),
         tasks: Tasks::new(clock.clone()),
         limits: Limits::new(&config.limits, &metrics).context("REDIS_URL")?,
         clock,
@@ -271,7 +272,7 @@ pub fn worker_settings(app: &App, database: &Database) -> WorkerSettings {
     };
     WorkerSettings {
         queue: Queue::new(database.queue.clone(), app.clock.clone(), keep),
-        pool: app.pool.clone(),
+        pool: app.pools.worker.clone(),
         clock: app.clock.clone(),
         metrics: app.metrics.clone(),
         fail_points: app.fail_points.clone(),
@@ -284,7 +285,11 @@ pub fn worker_settings(app: &App, database: &Database) -> WorkerSettings {
 
 /// The worker over the app's tasks.
 pub fn worker(app: &App, database: &Database) -> Worker<App> {
-    Worker::new(worker_settings(app, database), handlers(), app.clone())
+    let own = App {
+        pool: app.pools.worker.clone(),
+        ..app.clone()
+    };
+    Worker::new(worker_settings(app, database), handlers(), own)
 }
 
 /// A running server.

@@ -77,7 +77,7 @@ struct Ready {
     (status = 200, body = Ready), (status = 503, body = Ready)))]
 async fn ready(State(app): State<App>) -> impl IntoResponse {
     let mut missing = Vec::new();
-    match tokio::time::timeout(Duration::from_secs(2), db::health(&app.pool)).await {
+    match tokio::time::timeout(Duration::from_secs(2), db::health(&app.pools)).await {
         Ok(Ok(health)) if health.migration < db::newest_migration() => missing.push("migrations"),
         Ok(Ok(_)) => {}
         Ok(Err(_)) | Err(_) => missing.push("database"),
@@ -107,7 +107,7 @@ async fn ready(State(app): State<App>) -> impl IntoResponse {
 #[utoipa::path(get, path = "/health/database", tag = "operations", responses(
     (status = 200, body = db::Health), (status = 503, body = ProblemBody)))]
 async fn database(State(app): State<App>) -> Result<Json<db::Health>, Problem> {
-    Ok(Json(db::health(&app.pool).await?))
+    Ok(Json(db::health(&app.pools).await?))
 }
 
 /// Prometheus text; asks for `METRICS_TOKEN` as a bearer token when that is set.
@@ -123,8 +123,10 @@ async fn metrics(State(app): State<App>, headers: HeaderMap) -> Result<impl Into
             return Err(Problem::unauthenticated());
         }
     }
-    let (size, idle) = (app.pool.size() as usize, app.pool.num_idle());
-    app.metrics.pool(size.saturating_sub(idle), idle);
+    for (share, pool) in app.pools.shares() {
+        let held = db::PoolUse::of(pool);
+        app.metrics.pool(share, held.in_use, held.idle);
+    }
     let text = app.metrics.text().map_err(Problem::internal)?;
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(([(CONTENT_TYPE, kind)], text))

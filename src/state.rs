@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::db::Pools;
 use crate::failpoint::FailPoints;
 use crate::http::Problem;
 use crate::limits::Limits;
@@ -27,7 +28,9 @@ use crate::telemetry::Metrics;
 #[derive(Clone)]
 pub struct App {
     pub config: Arc<Config>,
+    /// The share of whoever was given this: of requests, or of tasks.
     pub pool: PgPool,
+    pub pools: Pools,
     pub clock: Clock,
     pub metrics: Metrics,
     pub live: Live,

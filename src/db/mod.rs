@@ -1,20 +1,21 @@
-//! The database: pool, the server that we start ourselves, migrations, and [`UserScope`].
+//! The database: pools, the server that we start ourselves, migrations, and [`UserScope`].
 //!
-//! Promises: migrations are applied before anybody gets the pool, by one instance at a time; every
-//! connection of the pool runs as the role `paraplanner_app`, which row-level security binds; user
+//! Promises: migrations are applied before anybody gets a pool, by one instance at a time; every
+//! connection of the pools runs as the role `paraplanner_app`, which row-level security binds; user
 //! data is touched only through [`Scoped`], which says whose. May not know: any table of a feature.
 //! Begin with [`Database::open`].
 
+mod pools;
 mod scope;
 pub mod server;
 mod setup;
 
-use std::time::Duration;
-
 use anyhow::Context as _;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgPool};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, PgPool};
 
+use pools::pool_of;
+pub use pools::{PoolUse, Pools};
 pub use scope::{Scoped, UserId, UserScope};
 
 use crate::config;
@@ -22,9 +23,6 @@ use crate::secret::Secret;
 
 /// A statement that takes longer is a mistake; imports and re-embedding work in batches far below it.
 const STATEMENT_TIMEOUT: &str = "30s";
-
-/// A connection that was idle for longer is asked whether it still is one.
-const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 
 /// The plans of the queue's statements are pinned to its indexes: its tables fill and empty faster than
 /// statistics follow, and a plan made for an empty table is a disaster on a full one.
@@ -36,17 +34,17 @@ const QUEUE_CONNECTIONS: u32 = 4;
 
 /// The open database: migrated, and with its server running if it is ours.
 pub struct Database {
-    pub pool: PgPool,
+    pub pools: Pools,
     /// Sees every user's tasks and nothing else of anybody: for `tasks::Queue` alone. Opens its
     /// connections when they are first needed.
     pub queue: PgPool,
-    /// With the rights of whoever migrates; the pool's connections give them up.
+    /// With the rights of whoever migrates; the pools' connections give them up.
     pub url: Secret<String>,
     server: Option<server::Server>,
 }
 
 impl Database {
-    /// Connects to the configured server, or starts our own; migrates; makes the pool.
+    /// Connects to the configured server, or starts our own; migrates; makes the pools.
     pub async fn open(settings: &config::Database) -> anyhow::Result<Self> {
         let (server, url) = match &settings.url {
             Some(url) => (None, url.clone()),
@@ -60,9 +58,9 @@ impl Database {
                 (Some(server), url)
             }
         };
-        let (pool, queue) = connect(url.expose(), settings, settings.max_connections).await?;
+        let (pools, queue) = connect(url.expose(), settings, settings.max_connections).await?;
         Ok(Self {
-            pool,
+            pools,
             queue,
             url,
             server,
@@ -74,9 +72,9 @@ impl Database {
         if settings.url.is_none()
             && let Some(url) = server::attach(&settings.data_dir).await?
         {
-            let (pool, queue) = connect(url.expose(), settings, 4).await?;
+            let (pools, queue) = connect(url.expose(), settings, 4).await?;
             return Ok(Self {
-                pool,
+                pools,
                 queue,
                 url,
                 server: None,
@@ -90,10 +88,10 @@ impl Database {
         self.server.is_some()
     }
 
-    /// Closes the pool, then stops the server if it is ours.
+    /// Closes the pools, then stops the server if it is ours.
     pub async fn close(self) {
         self.queue.close().await;
-        self.pool.close().await;
+        self.pools.close().await;
         if let Some(server) = self.server
             && let Err(error) = server.stop().await
         {
@@ -106,7 +104,7 @@ async fn connect(
     url: &str,
     settings: &config::Database,
     max_connections: u32,
-) -> anyhow::Result<(PgPool, PgPool)> {
+) -> anyhow::Result<(Pools, PgPool)> {
     let options: PgConnectOptions = url.parse().context("reading the database's URL")?;
     let options = options
         .application_name("paraplanner")
@@ -119,36 +117,11 @@ async fn connect(
             ),
         ]);
     setup::prepare(&options).await?;
-    let pool = pool_of(max_connections, "set role paraplanner_app")
-        .connect_with(options.clone())
+    let pools = Pools::connect(max_connections, options.clone())
         .await
         .context("connecting to the database")?;
     let queue = pool_of(QUEUE_CONNECTIONS, QUEUE_SESSION).connect_lazy_with(options);
-    Ok((pool, queue))
-}
-
-/// Pools whose connections begin with these statements.
-fn pool_of(max_connections: u32, first: &'static str) -> PgPoolOptions {
-    PgPoolOptions::new()
-        .max_connections(max_connections)
-        .acquire_timeout(Duration::from_secs(3))
-        // Asking each time would double the round trips of a short request. A connection that was
-        // used a moment ago is taken for alive.
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
-            Box::pin(async move {
-                if meta.idle_for >= TRUSTED_IDLE {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .after_connect(move |connection, _| {
-            Box::pin(async move {
-                connection.execute(first).await?;
-                Ok(())
-            })
-        })
+    Ok((pools, queue))
 }
 
 /// What `/health/database` tells.
@@ -163,16 +136,8 @@ pub struct Health {
     pub migration: i64,
 }
 
-/// Connections of this process.
-#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
-pub struct PoolUse {
-    pub in_use: u32,
-    pub idle: u32,
-    pub size: u32,
-}
-
 /// Asks the database how it is.
-pub async fn health(pool: &PgPool) -> Result<Health, sqlx::Error> {
+pub async fn health(pools: &Pools) -> Result<Health, sqlx::Error> {
     let started = std::time::Instant::now();
     let row = sqlx::query!(
         r#"
@@ -182,16 +147,15 @@ pub async fn health(pool: &PgPool) -> Result<Health, sqlx::Error> {
         from paraplanner_migration() as migration (version)
         "#
     )
-    .fetch_one(pool)
+    .fetch_one(&pools.api)
     .await?;
-    let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
     Ok(Health {
         round_trip_ms: started.elapsed().as_secs_f64() * 1000.0,
-        pool: PoolUse {
-            in_use: pool.size().saturating_sub(idle),
-            idle,
-            size: pool.size(),
-        },
+        pool: pools
+            .shares()
+            .map(|(_, share)| PoolUse::of(share))
+            .into_iter()
+            .sum(),
         server_version: row.server_version,
         pgvector_version: row.pgvector_version,
         migration: row.migration,

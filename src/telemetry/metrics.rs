@@ -127,9 +127,9 @@ impl Metrics {
         let connections = IntGaugeVec::new(
             Opts::new(
                 "paraplanner_database_connections",
-                "Connections of this process's pool by state",
+                "Connections of this process by share and state",
             ),
-            &["state"],
+            &["share", "state"],
         )
         .expect("a sound name");
         register(Box::new(connections.clone()));
@@ -438,12 +438,12 @@ impl Metrics {
         self.approvals.with_label_values(&[action, state]).inc();
     }
 
-    /// The pool as it is now.
-    pub fn pool(&self, used: usize, idle: usize) {
+    /// A pool as it is now.
+    pub fn pool(&self, share: &'static str, used: u32, idle: u32) {
         for (state, count) in [("used", used), ("idle", idle)] {
             self.connections
-                .with_label_values(&[state])
-                .set(i64::try_from(count).unwrap_or(i64::MAX));
+                .with_label_values(&[share, state])
+                .set(count.into());
         }
     }
 

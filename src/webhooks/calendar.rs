@@ -53,7 +53,7 @@ async fn notify(
     };
     let hash = watches::token_hash(token);
     let user_id =
-        watches::user_of_channel(&app.pool, channel, resource, &hash, app.clock.now()).await?;
+        watches::user_of_channel(intake.pool(), channel, resource, &hash, app.clock.now()).await?;
     let Some(user_id) = user_id else {
         return Err(refused(&app, SOURCE, "no such channel"));
     };

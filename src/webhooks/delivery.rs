@@ -21,6 +21,7 @@ pub struct Delivery {
     pub kind: String,
     /// What it is about, of [`OBJECT_KINDS`].
     pub object_kind: &'static str,
+    /// Of digits alone.
     pub object_ids: Vec<String>,
     pub occurred_at: Option<DateTime<Utc>>,
     pub verified_by: &'static str,

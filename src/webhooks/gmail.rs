@@ -109,7 +109,7 @@ async fn push(
         return Ok(StatusCode::NO_CONTENT);
     };
     let mailbox = [push.mailbox.clone()];
-    let users = connections::users_of_realms(&app.pool, Provider::Google, &mailbox).await?;
+    let users = connections::users_of_realms(intake.pool(), Provider::Google, &mailbox).await?;
     if users.is_empty() {
         count(&app, SOURCE, Outcome::Unknown);
         tracing::info!("a push is about a mailbox that nobody here has");

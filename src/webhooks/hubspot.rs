@@ -75,7 +75,7 @@ async fn deliver(
         count(&app, SOURCE, Outcome::Unreadable);
         Problem::malformed("these are no events of HubSpot's").detail(problem)
     })?;
-    let by_user = by_user(&app, events).await?;
+    let by_user = by_user(&intake, events).await?;
     if by_user.is_empty() {
         count(&app, SOURCE, Outcome::Unknown);
         return Ok(StatusCode::OK);
@@ -96,17 +96,21 @@ fn header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Header<'h> {
 
 /// An account may be several users'; one that nobody here has is nobody's business.
 async fn by_user(
-    app: &App,
+    intake: &Intake,
     events: Vec<(String, Delivery)>,
 ) -> Result<HashMap<UserId, Vec<Delivery>>, Problem> {
     let portals: BTreeSet<&String> = events.iter().map(|(portal, _)| portal).collect();
     let portals: Vec<String> = portals.into_iter().cloned().collect();
-    let users = connections::users_of_realms(&app.pool, Provider::HubSpot, &portals).await?;
+    let users = connections::users_of_realms(intake.pool(), Provider::HubSpot, &portals).await?;
     let mut by_user: HashMap<UserId, Vec<Delivery>> = HashMap::new();
     for (portal, delivery) in events {
-        for user_id in users.get(&portal).into_iter().flatten() {
+        let Some((last, others)) = users.get(&portal).and_then(|users| users.split_last()) else {
+            continue;
+        };
+        for user_id in others {
             by_user.entry(*user_id).or_default().push(delivery.clone());
         }
+        by_user.entry(*last).or_default().push(delivery);
     }
     Ok(by_user)
 }

@@ -29,9 +29,10 @@ pub(super) async fn take(
     };
     let ids: Vec<Uuid> = deliveries.iter().map(|_| ids::next()).collect();
     let keys: Vec<&[u8]> = deliveries.iter().map(|(one, _)| &one.key[..]).collect();
-    let object_ids: Vec<Value> = deliveries
+    // They are digits. Arrays of several lengths are nothing that can be unnested.
+    let object_ids: Vec<String> = deliveries
         .iter()
-        .map(|(one, _)| Value::from(one.object_ids.clone()))
+        .map(|(one, _)| one.object_ids.join(","))
         .collect();
     let contents: Vec<&Value> = deliveries.iter().map(|(one, _)| &one.content).collect();
     let requests: Vec<Option<&str>> = deliveries
@@ -46,9 +47,9 @@ pub(super) async fn take(
             insert into webhook_events (id, user_id, provider, event_key, kind, object_kind,
                 object_ids, verified_by, content, request_id, occurred_at, received_at)
             select id, $1, provider, event_key, kind, object_kind,
-                array(select jsonb_array_elements_text(object_ids)), verified_by, content,
-                request_id, occurred_at, $2
-            from unnest($3::uuid[], $4::text[], $5::bytea[], $6::text[], $7::text[], $8::jsonb[],
+                string_to_array(object_ids, ','), verified_by, content, request_id,
+                occurred_at, $2
+            from unnest($3::uuid[], $4::text[], $5::bytea[], $6::text[], $7::text[], $8::text[],
                 $9::text[], $10::jsonb[], $11::text[], $12::timestamptz[])
                 as came (id, provider, event_key, kind, object_kind, object_ids, verified_by,
                     content, request_id, occurred_at)

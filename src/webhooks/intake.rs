@@ -1,15 +1,20 @@
 //! From the doors into the database: what arrives at about the same time is one transaction for each
 //! user, whose commit answers all that are in it.
 //!
-//! No timer gathers them: while one round is under way the next one fills. So a single delivery is
-//! stored at once, and a flood costs few commits. A door answers when its deliveries are durable, and
-//! says 503 when they can't be, when too many wait, or when it takes longer than its sender waits.
+//! No timer gathers them: while one transaction is under way the next one fills. So a single delivery is
+//! stored at once, and a flood costs few commits. Where enough waits to be worth its own commit, it
+//! doesn't wait for the one before, so that the database and we are at work at the same time. A door
+//! answers when its deliveries are durable, and says 503 when they can't be, when too many wait, or when
+//! it takes longer than its sender waits.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::delivery::Delivery;
@@ -22,13 +27,18 @@ use crate::tasks::Enqueue;
 
 /// Deliveries that wait. More than this and the doors say that they are full.
 const WAITING: usize = 20_000;
-/// Arrivals of one round.
+/// Arrivals that are put into their lines at once.
 const ROUND: usize = 512;
 /// Deliveries of one transaction, the last arrival apart, which isn't cut.
 const TOGETHER: usize = 2000;
+/// Transactions of one user that are under way at once, the second only for so many deliveries. Two with
+/// the same deliveries wait for each other and don't lock each other out: see [`inbox::take`].
+const ABREAST: usize = 2;
+const WORTH_ANOTHER: usize = 100;
 /// HubSpot waits for five seconds. One user's trouble keeps the others no longer than this, either.
 const STORED_WITHIN: Duration = Duration::from_secs(4);
-/// Users whose transactions are under way at once: few, the pool has to serve everybody.
+/// Transactions that are under way at once: less than the share of connections, from
+/// which doors look up whose a delivery is.
 const AT_ONCE: usize = 4;
 
 /// What one request brought for one user.
@@ -47,6 +57,7 @@ pub struct Intake {
     waiting: mpsc::UnboundedSender<Arrival>,
     room: Arc<Semaphore>,
     limits: Limits,
+    pool: PgPool,
 }
 
 impl Intake {
@@ -59,7 +70,13 @@ impl Intake {
             waiting,
             room: Arc::new(Semaphore::new(WAITING)),
             limits: app.limits.clone(),
+            pool: app.pools.deliveries.clone(),
         }
+    }
+
+    /// The share of connections that doors have: whose a delivery is mustn't wait for anybody else.
+    pub(super) const fn pool(&self) -> &PgPool {
+        &self.pool
     }
 
     /// Stores what a request brought, and queues the work on it. Afterwards a 2xx is true.
@@ -95,38 +112,100 @@ impl Intake {
 }
 
 async fn store(app: App, mut arrivals: mpsc::UnboundedReceiver<Arrival>) {
-    let mut round = Vec::with_capacity(ROUND);
-    while arrivals.recv_many(&mut round, ROUND).await > 0 {
-        let mut by_user: HashMap<UserId, Vec<Arrival>> = HashMap::new();
-        for arrival in round.drain(..) {
-            by_user.entry(arrival.user_id).or_default().push(arrival);
+    let mut lines = Lines::default();
+    let mut under_way = FuturesUnordered::new();
+    let mut came = Vec::with_capacity(ROUND);
+    let mut open = true;
+    loop {
+        tokio::select! {
+            count = arrivals.recv_many(&mut came, ROUND), if open => {
+                open = count > 0;
+                came.drain(..).for_each(|arrival| lines.join(arrival));
+            }
+            Some(user_id) = under_way.next() => lines.leave(user_id),
+            else => break,
         }
-        futures::stream::iter(by_user)
-            .for_each_concurrent(AT_ONCE, |(user_id, arrivals)| {
-                store_for(&app, user_id, arrivals)
-            })
-            .await;
+        while let Some((user_id, together)) = lines.next() {
+            let storing = store_together(app.clone(), user_id, together);
+            let storing = app.background.spawn(storing);
+            // Should it panic, its doors learn that from their answers' absence; the line goes on.
+            under_way.push(async move {
+                let _ = storing.await;
+                user_id
+            });
+        }
     }
 }
 
-/// All of one user's, in as many transactions as it takes.
-async fn store_for(app: &App, user_id: UserId, arrivals: Vec<Arrival>) {
-    let mut together = Vec::new();
-    let mut count = 0;
-    for arrival in arrivals {
-        count += arrival.deliveries.len();
-        together.push(arrival);
-        if count >= TOGETHER {
-            store_together(app, user_id, std::mem::take(&mut together)).await;
-            count = 0;
-        }
-    }
-    if !together.is_empty() {
-        store_together(app, user_id, together).await;
+/// Who waits for what, and what may begin.
+#[derive(Default)]
+struct Lines {
+    /// Those with something that waits; the first is whose turn it is.
+    turns: VecDeque<UserId>,
+    of: HashMap<UserId, Line>,
+    under_way: usize,
+}
+
+#[derive(Default)]
+struct Line {
+    waiting: Vec<Arrival>,
+    /// Deliveries of those that wait.
+    count: usize,
+    under_way: usize,
+}
+
+impl Line {
+    fn may_begin(&self) -> bool {
+        self.under_way == 0 || (self.under_way < ABREAST && self.count >= WORTH_ANOTHER)
     }
 }
 
-async fn store_together(app: &App, user_id: UserId, arrivals: Vec<Arrival>) {
+impl Lines {
+    fn join(&mut self, arrival: Arrival) {
+        let line = self.of.entry(arrival.user_id).or_default();
+        if line.waiting.is_empty() {
+            self.turns.push_back(arrival.user_id);
+        }
+        line.count += arrival.deliveries.len();
+        line.waiting.push(arrival);
+    }
+
+    /// What is to be stored in one transaction, now; none when all have to wait.
+    fn next(&mut self) -> Option<(UserId, Vec<Arrival>)> {
+        if self.under_way == AT_ONCE {
+            return None;
+        }
+        let may_begin = |user_id: &UserId| self.of.get(user_id).is_some_and(Line::may_begin);
+        let place = self.turns.iter().position(may_begin)?;
+        let user_id = self.turns.remove(place)?;
+        let line = self.of.get_mut(&user_id)?;
+        let (mut taken, mut count) = (0, 0);
+        while count < TOGETHER && taken < line.waiting.len() {
+            count += line.waiting[taken].deliveries.len();
+            taken += 1;
+        }
+        let together: Vec<Arrival> = line.waiting.drain(..taken).collect();
+        line.count -= count;
+        line.under_way += 1;
+        self.under_way += 1;
+        if !line.waiting.is_empty() {
+            self.turns.push_back(user_id);
+        }
+        Some((user_id, together))
+    }
+
+    fn leave(&mut self, user_id: UserId) {
+        self.under_way -= 1;
+        if let Entry::Occupied(mut line) = self.of.entry(user_id) {
+            line.get_mut().under_way -= 1;
+            if line.get().under_way == 0 && line.get().waiting.is_empty() {
+                line.remove();
+            }
+        }
+    }
+}
+
+async fn store_together(app: App, user_id: UserId, arrivals: Vec<Arrival>) {
     let mut deliveries = Vec::new();
     let mut answers = Vec::with_capacity(arrivals.len());
     for arrival in arrivals {
@@ -135,7 +214,7 @@ async fn store_together(app: &App, user_id: UserId, arrivals: Vec<Arrival>) {
         deliveries.extend(arrival.deliveries.into_iter().map(with_id));
         answers.push((arrival.stored, arrival.room));
     }
-    let storing = store_all(app, user_id, &deliveries);
+    let storing = store_all(&app, user_id, &deliveries);
     let outcome = tokio::time::timeout(STORED_WITHIN, storing)
         .await
         .unwrap_or_else(|_| Err(anyhow::anyhow!("it took too long")));
@@ -153,7 +232,9 @@ async fn store_all(
     user_id: UserId,
     deliveries: &[(Delivery, Option<String>)],
 ) -> anyhow::Result<()> {
-    let mut tx = UserScope::checked(user_id).begin(&app.pool).await?;
+    let mut tx = UserScope::checked(user_id)
+        .begin(&app.pools.deliveries)
+        .await?;
     let grown = inbox::take(&mut tx, deliveries, app.clock.now()).await?;
     for provider in &grown {
         let request_id = deliveries

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::Utc;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use paraplanner::identity;
 use paraplanner::simulator::hubspot::{CLIENT_SECRET, Kind, Oddity, Pace};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -575,4 +576,31 @@ async fn too_many_genuine_deliveries_are_asked_to_come_again() {
     );
     // Nothing else is kept from anybody.
     assert_eq!(practice.world.get("/api/auth/options").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_requests_and_tasks_hold_of_the_database_keeps_no_delivery_waiting() {
+    let practice = Practice::connected(&[]).await;
+    let app = practice.world.app();
+    let scope = identity::demo_advisor(&app.pool, &app.clock, "held@example.com")
+        .await
+        .unwrap();
+    let mut held = Vec::new();
+    for share in [&app.pools.api, &app.pools.worker] {
+        let most = Duration::from_millis(500);
+        while let Ok(Ok(tx)) = tokio::time::timeout(most, scope.begin(share)).await {
+            held.push(tx);
+        }
+    }
+    assert_eq!(
+        practice
+            .deliver(&json!([creation(51, 1)]).to_string())
+            .await,
+        200
+    );
+    let kept_waiting = practice.ann.lock().await.get("/api/webhook-events").await;
+    assert_eq!(kept_waiting.status, 503);
+    assert!(kept_waiting.header("retry-after").is_some());
+    drop(held);
+    practice.until_handled(1).await;
 }

@@ -85,7 +85,7 @@ impl Workshop {
         let settings = Config::read(&source).unwrap().database;
         let database = Database::open(&settings).await.unwrap();
         let alex = world.advisor("alex").await;
-        let scope = scope_of(&database.pool, "alex@example.com").await;
+        let scope = scope_of(&database.pools.worker, "alex@example.com").await;
         Self {
             world,
             database,
@@ -125,7 +125,7 @@ impl Workshop {
 
     async fn enqueue_with<P: Payload>(&self, payload: &P, how: Enqueue) -> Uuid {
         let tasks = &self.world.app().tasks;
-        let mut tx = self.scope.begin(&self.database.pool).await.unwrap();
+        let mut tx = self.scope.begin(&self.database.pools.worker).await.unwrap();
         let id = tasks.enqueue(&mut tx, payload, how).await.unwrap();
         tx.commit().await.unwrap();
         tasks.wake();
@@ -134,7 +134,7 @@ impl Workshop {
 
     async fn emit(&self, key: &str, value: &Value) -> bool {
         let tasks = &self.world.app().tasks;
-        let mut tx = self.scope.begin(&self.database.pool).await.unwrap();
+        let mut tx = self.scope.begin(&self.database.pools.worker).await.unwrap();
         let first = tasks.emit(&mut tx, key, value).await.unwrap();
         tx.commit().await.unwrap();
         tasks.wake();
@@ -426,7 +426,7 @@ async fn what_can_not_be_done_fails_visibly_and_can_be_retried() {
     let _worker = shop.worker_of(10, Duration::from_secs(1));
     let endless = shop.enqueue(&Endless {}).await;
     // As an older version might have written it, and a newer one.
-    let mut tx = shop.scope.begin(&shop.database.pool).await.unwrap();
+    let mut tx = shop.scope.begin(&shop.database.pools.worker).await.unwrap();
     for (number, kind) in [(1, "say"), (2, "telepathy")] {
         sqlx::query(
             "insert into tasks (public_id, user_id, kind, payload, state, priority, turn, run_at,
@@ -536,7 +536,7 @@ async fn recurring_work_runs_once_a_due_time_over_all_instances() {
     let workers = [shop.worker(), shop.worker(), shop.worker()];
     let seen = async || {
         sqlx::query_scalar::<_, i64>("select count(*) from task_schedules where name = 'nightly'")
-            .fetch_one(&shop.database.pool)
+            .fetch_one(&shop.database.pools.worker)
             .await
             .unwrap()
     };
@@ -589,7 +589,7 @@ async fn one_users_thousand_do_not_delay_anothers_one() {
             millis: 2,
         })
         .collect();
-    let mut tx = shop.scope.begin(&shop.database.pool).await.unwrap();
+    let mut tx = shop.scope.begin(&shop.database.pools.worker).await.unwrap();
     app.tasks.enqueue_all(&mut tx, &payloads).await.unwrap();
     tx.commit().await.unwrap();
     let _worker = shop.worker_of(5, Duration::from_secs(5));
@@ -599,8 +599,8 @@ async fn one_users_thousand_do_not_delay_anothers_one() {
     .await;
 
     shop.world.advisor("alice").await;
-    let alice = scope_of(&shop.database.pool, "alice@example.com").await;
-    let mut tx = alice.begin(&shop.database.pool).await.unwrap();
+    let alice = scope_of(&shop.database.pools.worker, "alice@example.com").await;
+    let mut tx = alice.begin(&shop.database.pools.worker).await.unwrap();
     let say = Say {
         what: "alice".to_owned(),
         millis: 0,
@@ -714,9 +714,9 @@ async fn events_of_one_user_do_not_wake_anothers_tasks() {
     let id = shop.enqueue(&appointment("shared-name", DAY_MILLIS)).await;
     shop.until(id, "waiting").await;
     shop.world.advisor("mallory").await;
-    let mallory = scope_of(&shop.database.pool, "mallory@example.com").await;
+    let mallory = scope_of(&shop.database.pools.worker, "mallory@example.com").await;
     let app = shop.world.app();
-    let mut tx = mallory.begin(&shop.database.pool).await.unwrap();
+    let mut tx = mallory.begin(&shop.database.pools.worker).await.unwrap();
     assert!(
         app.tasks
             .emit(&mut tx, "shared-name", &json!("evil"))

@@ -103,7 +103,7 @@ impl Run {
         let mut tx = self
             .shop
             .scope
-            .begin(&self.shop.database.pool)
+            .begin(&self.shop.database.pools.worker)
             .await
             .unwrap();
         let id = tasks
@@ -206,7 +206,7 @@ impl Run {
         let mut tx = self
             .shop
             .scope
-            .begin(&self.shop.database.pool)
+            .begin(&self.shop.database.pools.worker)
             .await
             .unwrap();
         tasks.emit(&mut tx, &key, &Value::Null).await.unwrap();

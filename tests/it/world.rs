@@ -107,7 +107,7 @@ impl World {
         let url = database.url();
         let settings: Vec<(String, String)> = [
             ("DATABASE_URL", url.as_str()),
-            ("DATABASE_MAX_CONNECTIONS", "4"),
+            ("DATABASE_MAX_CONNECTIONS", "8"),
             ("DEMO_MODE", "true"),
             ("SECRET_KEY", SECRET_KEY),
             // Tests hurry; those of the limits set their own.
