@@ -386,18 +386,25 @@ async fn older_signatures_count_where_the_operator_says_so() {
     }
 }
 
+/// The doors of two instances.
+async fn two_doors(practice: &mut Practice) -> [String; 2] {
+    let origin = practice.world.origin();
+    practice.world.another(&[("PUBLIC_URL", &origin)]).await;
+    [
+        format!("{}{DOOR}", practice.world.url),
+        format!("{}{DOOR}", practice.world.other_url()),
+    ]
+}
+
+/// `TWIN_ROUNDS` makes it longer.
 #[tokio::test]
 async fn the_same_delivery_a_hundred_times_at_once_is_one() {
     let mut practice = Practice::connected(&[]).await;
     let signed = format!("{}{DOOR}", practice.world.origin());
-    let origin = practice.world.origin();
-    practice.world.another(&[("PUBLIC_URL", &origin)]).await;
-    let doors = [
-        format!("{}{DOOR}", practice.world.url),
-        format!("{}{DOOR}", practice.world.other_url()),
-    ];
+    let doors = two_doors(&mut practice).await;
     let portal = practice.simulator.world().portal(PORTAL);
-    for round in 1..=5 {
+    let rounds = std::env::var("TWIN_ROUNDS").map_or(5, |rounds| rounds.parse().unwrap());
+    for round in 1..=rounds {
         let email = format!("client{round}@example.com");
         let id = portal.add_contact(&[("email", &email)]).unwrap();
         let body = json!([creation(id, round)]).to_string();
@@ -416,6 +423,28 @@ async fn the_same_delivery_a_hundred_times_at_once_is_one() {
             usize::try_from(round).unwrap()
         );
     }
+}
+
+#[tokio::test]
+async fn large_deliveries_of_the_same_events_wait_for_each_other_and_all_are_taken() {
+    let mut practice = Practice::connected(&[]).await;
+    let signed = format!("{}{DOOR}", practice.world.origin());
+    let doors = two_doors(&mut practice).await;
+    let mut events: Vec<Value> = (0..300).map(|event| creation(51, event)).collect();
+    let bodies: Vec<String> = (0..24)
+        .map(|_| {
+            // Another order, and another part of them, each time.
+            events.rotate_left(71);
+            json!(events[..200]).to_string()
+        })
+        .collect();
+    let all = bodies.iter().enumerate().map(|(place, body)| {
+        let door = &doors[place % 2];
+        practice.deliver_to(door, &signed, body)
+    });
+    let answers = futures::future::join_all(all).await;
+    assert!(answers.iter().all(|status| *status == 200), "{answers:?}");
+    assert_eq!(practice.rows("webhook_events").await, 300);
 }
 
 #[tokio::test]
