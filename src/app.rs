@@ -304,12 +304,6 @@ pub struct Running {
 
 /// Opens the database and serves; returns when the server listens.
 pub async fn start(config: Config, listener: TcpListener, role: Role) -> anyhow::Result<Running> {
-    for name in &config.not_acted_upon {
-        tracing::warn!(
-            variable = name,
-            "{name} is set, but this version doesn't act upon it yet"
-        );
-    }
     let address = listener.local_addr()?;
     let database = Database::open(&config.database).await?;
     let app = build(config, &database, address)?;

@@ -46,8 +46,6 @@ pub struct Config {
     pub retention_hold: bool,
     /// Where tests make the process die; none outside of development.
     pub fail_points: FailPoints,
-    /// Variables that are set and valid but that this version doesn't act upon; said at the start.
-    pub not_acted_upon: Vec<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +109,8 @@ pub struct GmailPush {
 #[derive(Clone, Debug)]
 pub struct HubSpot {
     pub client: OAuthClient,
+    /// What our app is called by events that it caused; without it only what we made is known as ours.
+    pub app_id: Option<u64>,
     pub auth_url: Url,
     /// The origin before the documented paths.
     pub api: Url,

@@ -102,6 +102,10 @@ impl Reader<'_> {
 
     pub(super) fn hubspot(&mut self, environment: Environment) -> Option<HubSpot> {
         let client = self.client("HUBSPOT_CLIENT_ID", "HUBSPOT_CLIENT_SECRET");
+        let app_id = self.parsed("HUBSPOT_APP_ID", |text| {
+            text.parse()
+                .map_err(|_| "must be the number that HubSpot gave to the app".to_owned())
+        });
         // HubSpot's are 110 calls in ten seconds, and five searches a second.
         let calls_per_minute = self.pace("HUBSPOT_CALLS_PER_MINUTE", 540);
         let searches_per_minute = self.pace("HUBSPOT_SEARCHES_PER_MINUTE", 240);
@@ -110,6 +114,7 @@ impl Reader<'_> {
             .unwrap_or(false);
         let mut address = |name, real| self.address(name, real, environment);
         let hubspot = HubSpot {
+            app_id,
             calls_per_minute,
             searches_per_minute,
             allow_legacy_signatures,

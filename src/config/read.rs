@@ -173,10 +173,6 @@ impl Reader<'_> {
 /// As `OPENAI_EMBEDDING_MODEL`: keep the built-in embedder beside a server that only chats.
 const BUILT_IN: &str = "built-in";
 
-/// Judged but not acted upon yet, so that a typing error shows at the start and silence is never
-/// taken for function.
-const NOT_YET: &[&str] = &["HUBSPOT_APP_ID"];
-
 impl Config {
     /// Parses and judges; every problem found is in the error.
     pub fn read(source: &Source) -> Result<Self, Vec<Invalid>> {
@@ -216,11 +212,6 @@ impl Reader<'_> {
             limits: self.limits(),
             telemetry: self.telemetry(environment),
             fail_points: self.fail_points(environment),
-            not_acted_upon: NOT_YET
-                .iter()
-                .copied()
-                .filter(|name| self.source.text(name).is_some())
-                .collect(),
             server,
             google,
             hubspot: self.hubspot(environment),

@@ -92,6 +92,18 @@ impl Pending {
     pub fn verb(&self) -> &str {
         self.kind.rsplit('.').next().unwrap_or_default()
     }
+
+    /// Whether HubSpot says that this app did it; none where it doesn't say who did. How it writes that isn't
+    /// documented: a bare number was seen, and `userId:9001` for somebody at the keyboard.
+    pub fn is_by_app(&self, app_id: u64) -> Option<bool> {
+        let source = self.content.get("sourceId")?;
+        let number = match source.as_str() {
+            Some(text) if text.starts_with("userId") => return Some(false),
+            Some(text) => text.rsplit(':').next()?.parse().ok(),
+            None => source.as_u64(),
+        };
+        Some(number == Some(app_id))
+    }
 }
 
 /// What waits, oldest first, of a provider and about one kind of object, or about none (`""`).

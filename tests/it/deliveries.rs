@@ -183,6 +183,29 @@ async fn what_hubspot_tells_is_known_at_once_and_is_what_it_says_when_asked() {
 }
 
 #[tokio::test]
+async fn what_our_own_app_changed_is_told_from_what_others_changed() {
+    let practice = Practice::connected(&[]).await;
+    let portal = practice.simulator.world().portal(PORTAL);
+    let id = portal.add_contact(&[("email", "zoe@example.com")]).unwrap();
+    // As HubSpot names our app, somebody at the keyboard, another app, and nobody.
+    let sources = [json!("777"), json!("userId:777"), json!("778"), json!(null)];
+    for (event, source) in (0..).zip(&sources) {
+        let mut told = creation(id, event);
+        told["subscriptionType"] = json!("contact.propertyChange");
+        told["propertyName"] = json!("jobtitle");
+        told["sourceId"] = source.clone();
+        assert_eq!(practice.deliver(&json!([told]).to_string()).await, 200);
+    }
+    practice.until_handled(sources.len()).await;
+    let matches = async |own: &str| {
+        let rule = format!("when hubspot.contact.propertyChange if own={own} then log");
+        let said = practice.rehearse(&rule).await;
+        said["matches"].as_array().unwrap().len()
+    };
+    assert_eq!((matches("yes").await, matches("no").await), (1, 3));
+}
+
+#[tokio::test]
 async fn oddities_of_delivery_lose_and_double_nothing() {
     let practice = Practice::connected(&[]).await;
     practice.subscribe();

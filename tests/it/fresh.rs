@@ -98,11 +98,8 @@ async fn a_look_that_finds_nothing_is_one_call_and_leaves_no_task() {
     practice.receive("A letter", "The fence around the orchard needs paint.");
     practice.sign_in().await;
     practice.until_fresh("gmail").await;
-    practice
-        .until("it is watched", "calendar", |item| {
-            item["state"] == "idle" && item["watch_expires_at"].is_string()
-        })
-        .await;
+    practice.until_relied_upon("calendar").await;
+    practice.until_fresh("gmail").await;
     let mut database = practice.database().await;
     let tasks = "select count(*) from ended_tasks where user_id is not null and kind <> 'embed'";
     let before: i64 = sqlx::query_scalar(tasks)

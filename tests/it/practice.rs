@@ -180,6 +180,27 @@ impl Practice {
         .await
     }
 
+    /// Until the provider's word is relied upon: what came between the reading and the watch has been looked
+    /// for, a minute after the reading at the latest.
+    pub async fn until_relied_upon(&self, source: &str) {
+        let mut database = self.database().await;
+        for _ in 0..50 {
+            let due: Option<DateTime<Utc>> =
+                sqlx::query_scalar("select max(due_at) from sync_due where source = $1")
+                    .bind(source)
+                    .fetch_one(&mut database)
+                    .await
+                    .unwrap();
+            match due.map(|due| due - self.now()) {
+                Some(left) if left > TimeDelta::minutes(10) => return,
+                Some(left) if left < TimeDelta::seconds(61) => self.pass_a_minute().await,
+                Some(_) | None => {}
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        panic!("{source} is looked at as often as ever");
+    }
+
     pub async fn finds(&self, query: &str, kind: &str) -> Vec<String> {
         let body = json!({"query": query, "kinds": [kind], "top_k": 50});
         let mut ann = self.ann.lock().await;

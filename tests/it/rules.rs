@@ -17,7 +17,8 @@ impl Practice {
         reply.json()["id"].as_str().unwrap().to_owned()
     }
 
-    async fn rehearse(&self, text: &str) -> Value {
+    /// What a rule would do with what happened since yesterday.
+    pub async fn rehearse(&self, text: &str) -> Value {
         let since = (self.now() - TimeDelta::days(1)).to_rfc3339();
         let body = json!({"text": text, "since": since});
         self.ann

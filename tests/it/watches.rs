@@ -197,7 +197,7 @@ async fn what_cannot_be_judged_now_is_to_be_sent_again() {
     let app = world.app();
     let scope = UserScope::checked(UserId(practice.user().await));
     let mut held = Vec::new();
-    while let Ok(tx) = scope.begin(&app.pool).await {
+    while let Ok(tx) = scope.begin(&app.pools.deliveries).await {
         held.push(tx);
     }
     let real = ["ours", "secret", "r", "exists"];

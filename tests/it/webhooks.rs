@@ -206,7 +206,9 @@ async fn what_a_lost_notification_told_is_found_by_looking() {
 async fn no_forged_push_is_taken() {
     let practice = Practice::open_with_push().await;
     practice.sign_in().await;
-    practice.until_watched().await;
+    for source in ["gmail", "calendar"] {
+        practice.until_relied_upon(source).await;
+    }
     let google = practice.simulator.world().google();
     let forged = [
         Mischief::BadAudience,

@@ -90,6 +90,9 @@ impl<'a> News<'a> {
         replies::hear(app, tx, &heard(met, stored)).await?;
         let mut happened = self.of_stored(met, stored);
         happened.extend(self.of_removed(removed));
+        let app_id = app.hubspot.as_ref().and_then(|own| own.settings.app_id);
+        // Of what was told with who did it: whether we did.
+        let mut known: HashMap<usize, bool> = HashMap::new();
         // Which of the events each delivery came to.
         let mut came_to: Vec<(Uuid, Vec<usize>)> = Vec::new();
         if let Some((pending, values)) = self.told {
@@ -99,6 +102,8 @@ impl<'a> News<'a> {
                 let mut of_it: Vec<usize> = Vec::new();
                 if let Some(event) = self.of_delivery(delivery, &rows, values) {
                     of_it.push(happened.len());
+                    let is_ours = app_id.and_then(|app_id| delivery.is_by_app(app_id));
+                    known.extend(is_ours.map(|is_ours| (happened.len(), is_ours)));
                     happened.push(event);
                 } else if delivery.verb() == "deletion" {
                     let is_its = |event: &NewEvent| {
@@ -113,8 +118,9 @@ impl<'a> News<'a> {
         if !happened.is_empty() {
             let names: Vec<String> = happened.iter().map(|one| one.external_id.clone()).collect();
             let ours = effects::made(tx, &names).await?;
-            for event in &mut happened {
-                if ours.contains(&event.external_id) {
+            for (place, event) in happened.iter_mut().enumerate() {
+                let made = || ours.contains(&event.external_id);
+                if known.get(&place).copied().unwrap_or_else(made) {
                     event.data["own"] = json!(true);
                 }
             }
