@@ -185,53 +185,68 @@ fn prefer_recent(candidates: &mut [Candidate], now: DateTime<Utc>) {
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
 }
 
-/// Maximal marginal relevance over the candidates, at most [`PER_THREAD`] of a thread.
-fn choose(mut candidates: Vec<Candidate>, count: usize) -> Vec<Candidate> {
+/// A candidate that isn't chosen yet.
+struct Left {
+    candidate: Candidate,
+    /// Empty where there is none.
+    vector: Vec<f32>,
+    /// Its likeness to what is chosen already, to the likest of them.
+    repeats: f64,
+}
+
+/// Maximal marginal relevance over the candidates, at most [`PER_THREAD`] of a thread. Each candidate is compared with
+/// each choice once.
+fn choose(candidates: Vec<Candidate>, count: usize) -> Vec<Candidate> {
     let best = candidates
         .iter()
         .map(|candidate| candidate.score)
         .fold(f64::MIN_POSITIVE, f64::max);
+    let mut left: Vec<Left> = candidates
+        .into_iter()
+        .map(|candidate| Left {
+            vector: candidate.embedding.as_ref().map_or_else(Vec::new, floats),
+            candidate,
+            repeats: 0.0,
+        })
+        .collect();
     let mut chosen: Vec<Candidate> = Vec::with_capacity(count);
     let mut per_thread: HashMap<Uuid, usize> = HashMap::new();
     while chosen.len() < count {
-        let next = candidates
+        let worth =
+            |one: &Left| RELEVANCE * one.candidate.score / best - (1.0 - RELEVANCE) * one.repeats;
+        let next = left
             .iter()
             .enumerate()
-            .map(|(place, candidate)| {
-                let repeats = chosen
-                    .iter()
-                    .map(|other| likeness(candidate, other))
-                    .fold(0.0, f64::max);
-                (
-                    place,
-                    RELEVANCE * candidate.score / best - (1.0 - RELEVANCE) * repeats,
-                )
-            })
+            .map(|(place, one)| (place, worth(one)))
             .max_by(|a, b| a.1.total_cmp(&b.1));
         let Some((place, _)) = next else { break };
-        let candidate = candidates.remove(place);
+        let Left {
+            candidate, vector, ..
+        } = left.remove(place);
         let in_thread = per_thread
             .entry(candidate.thread_id.unwrap_or(candidate.source_id))
             .or_default();
         if *in_thread < PER_THREAD {
             *in_thread += 1;
+            for other in &mut left {
+                other.repeats = other.repeats.max(likeness(&other.vector, &vector));
+            }
             chosen.push(candidate);
         }
     }
     chosen
 }
 
-/// Cosine of two stored unit vectors; 0 where one is missing.
-fn likeness(a: &Candidate, b: &Candidate) -> f64 {
-    match (&a.embedding, &b.embedding) {
-        (Some(a), Some(b)) => a
-            .as_slice()
-            .iter()
-            .zip(b.as_slice())
-            .map(|(x, y)| f64::from(x.to_f32()) * f64::from(y.to_f32()))
-            .sum(),
-        _ => 0.0,
-    }
+fn floats(vector: &HalfVector) -> Vec<f32> {
+    vector.as_slice().iter().map(|part| part.to_f32()).collect()
+}
+
+/// Cosine of two unit vectors; 0 where one is missing.
+fn likeness(a: &[f32], b: &[f32]) -> f64 {
+    a.iter()
+        .zip(b)
+        .map(|(x, y)| f64::from(*x) * f64::from(*y))
+        .sum()
 }
 
 fn into_hit(candidate: Candidate) -> Option<Hit> {

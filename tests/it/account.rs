@@ -50,6 +50,9 @@ impl Practice {
                 item["done"] == 1
             })
             .await;
+        practice
+            .until("the meeting is here", "calendar", |item| item["done"] == 1)
+            .await;
         practice.until_done("log", 1).await;
         let model = practice.simulator.world().model();
         model.script(Turn::call(
