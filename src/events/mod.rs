@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::book::Kind;
 use crate::tasks::{Payload, Priority};
 
-pub use store::{KEPT, append, find, names, open, settle, since, tidy};
+pub use store::{KEPT, append, find, forget_values, names, open, settle, since, tidy};
 
 /// Something that happened.
 #[derive(Clone, Debug)]

@@ -194,6 +194,27 @@ pub async fn tidy(tx: &mut Scoped, system: DateTime<Utc>) -> Result<(), sqlx::Er
     .map(drop)
 }
 
+/// Forgets the values of what these records of a kind (`hubspot.contact`) were changed to: they were erased by law.
+pub async fn forget_values(
+    tx: &mut Scoped,
+    kind: &str,
+    external_ids: &[String],
+) -> Result<(), sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query!(
+        "
+        update events set data = data - 'value'
+        where user_id = $1 and starts_with(name, $2 || '.') and external_id = any($3) and data ? 'value'
+        ",
+        user_id,
+        kind,
+        external_ids,
+    )
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
 /// Notes that rules have looked at these.
 pub async fn settle(tx: &mut Scoped, ids: &[Uuid], now: DateTime<Utc>) -> Result<(), sqlx::Error> {
     let user_id = tx.user_id();

@@ -208,6 +208,22 @@ pub async fn settle_all(
     .map(drop)
 }
 
+/// Forgets what was told of these contacts of HubSpot's, but that something was: they were erased by law.
+pub async fn forget(tx: &mut Scoped, contact_ids: &[String]) -> Result<(), sqlx::Error> {
+    let user_id = tx.user_id();
+    sqlx::query!(
+        r#"
+        update webhook_events set content = '{"erased": true}'
+        where user_id = $1 and provider = 'hubspot' and object_kind = 'contact' and object_ids && $2
+        "#,
+        user_id,
+        contact_ids,
+    )
+    .execute(&mut **tx)
+    .await
+    .map(drop)
+}
+
 /// Forgets some of what was handled long ago, by the system's time, which ids are made of: so the rows
 /// that stay aren't looked at.
 pub async fn tidy(tx: &mut Scoped, system: DateTime<Utc>) -> Result<(), sqlx::Error> {

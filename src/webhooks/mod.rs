@@ -25,7 +25,7 @@ use crate::tasks::{Payload, Priority};
 
 pub use delivery::{Delivery, hubspot_events};
 pub use gmail::{Push, read as read_push};
-pub use inbox::{Pending, pending, pending_kinds, settle, settle_all, tidy};
+pub use inbox::{Pending, forget, pending, pending_kinds, settle, settle_all, tidy};
 pub use intake::Intake;
 
 const PROVIDERS: [&str; 3] = ["hubspot", "gmail", "calendar"];

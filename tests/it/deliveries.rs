@@ -206,6 +206,40 @@ async fn what_our_own_app_changed_is_told_from_what_others_changed() {
 }
 
 #[tokio::test]
+async fn what_is_erased_by_law_leaves_nothing_of_what_was_told() {
+    let practice = Practice::connected(&[]).await;
+    practice.subscribe();
+    let portal = practice.simulator.world().portal(PORTAL);
+    let id = portal.add_contact(&[("email", "zoe@example.com")]).unwrap();
+    let potter = [("jobtitle", "Potter")];
+    portal.update(Kind::Contact, id, &potter).unwrap();
+    let told = async |table: &str, column: &str| {
+        let query = format!("select count(*) from {table} where {column}::text like '%Potter%'");
+        let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+            .fetch_one(&mut practice.database().await)
+            .await
+            .unwrap();
+        count
+    };
+    eventually("the change is an event", async || {
+        (told("events", "data").await > 0).then_some(())
+    })
+    .await;
+    assert!(told("webhook_events", "content").await > 0);
+    portal.erase(id).unwrap();
+    eventually("the erasure is an event", async || {
+        let inbox = practice.inbox("provider=hubspot&state=done").await;
+        let events = events_of(&inbox, "contact.privacyDeletion");
+        (events == ["hubspot.contact.privacyDeletion"]).then_some(())
+    })
+    .await;
+    assert_eq!(told("events", "data").await, 0);
+    assert_eq!(told("webhook_events", "content").await, 0);
+    assert_eq!(told("contacts", "to_jsonb(contacts)").await, 0);
+    assert!(practice.finds("Potter", "contact").await.is_empty());
+}
+
+#[tokio::test]
 async fn oddities_of_delivery_lose_and_double_nothing() {
     let practice = Practice::connected(&[]).await;
     practice.subscribe();

@@ -62,6 +62,15 @@ impl Practice {
         .await
     }
 
+    /// Until the model has said all that it was to say.
+    async fn until_all_is_said(&self) {
+        eventually("all is said", async || {
+            let left = self.simulator.world().model().turns_left();
+            (left == 0).then_some(())
+        })
+        .await;
+    }
+
     async fn approve_one(&self, action: &str) -> Value {
         let pending = self.until_pending(1).await;
         assert_eq!(pending[0]["action"], action, "{pending:?}");
@@ -327,11 +336,7 @@ async fn ten_oclock_is_ten_oclock_on_both_sides_of_the_change_of_clocks() {
             format!("{day}T{utc}:00+00:00"),
             "{event}"
         );
-        eventually("it is told", async || {
-            let left = practice.simulator.world().model().turns_left();
-            (left == 0).then_some(())
-        })
-        .await;
+        practice.until_all_is_said().await;
     }
     // The hour that is skipped is refused in words, not booked at another.
     practice.model_will([
@@ -366,6 +371,7 @@ async fn what_was_done_today_is_answered_from_the_log() {
         .await;
     practice.approve_one("create_note").await;
     practice.until_done("create_note", 1).await;
+    practice.until_all_is_said().await;
     practice.model_will([
         Turn::call("list_activity", json!({})).when("What did you do today"),
         Turn::say("I wrote a note on Sara Smith."),

@@ -114,6 +114,7 @@ impl World {
             ("RATE_LIMIT_PER_USER", "0"),
             ("RATE_LIMIT_GLOBAL", "0"),
             ("RATE_LIMIT_LLM_PER_USER", "0"),
+            ("RATE_LIMIT_LLM_GLOBAL", "0"),
         ]
         .iter()
         .chain(settings)

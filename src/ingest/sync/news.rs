@@ -31,6 +31,9 @@ const STALE: TimeDelta = TimeDelta::days(2);
 /// The provider's clock isn't ours, and some of its times are in whole seconds.
 const SKEW: TimeDelta = TimeDelta::seconds(5);
 
+/// A contact was erased by law. What was told of it goes with it.
+const ERASED: &str = "hubspot.contact.privacyDeletion";
+
 /// What news is measured by.
 #[derive(Clone, Copy)]
 pub(super) struct News<'a> {
@@ -124,6 +127,15 @@ impl<'a> News<'a> {
                     event.data["own"] = json!(true);
                 }
             }
+        }
+        let erased: Vec<String> = happened
+            .iter()
+            .filter(|event| event.name == ERASED)
+            .map(|event| event.external_id.clone())
+            .collect();
+        if !erased.is_empty() {
+            events::forget_values(tx, "hubspot.contact", &erased).await?;
+            webhooks::forget(tx, &erased).await?;
         }
         let caused_by = json!({"kind": "task", "id": task_id});
         let ids = events::append(app, tx, &happened, &caused_by).await?;
@@ -353,7 +365,7 @@ impl Source {
             "merge" => ("hubspot.contact.merge", None, "hubspot.deal.merge"),
             "restore" => ("hubspot.contact.restore", None, "hubspot.deal.restore"),
             "privacyDeletion" if self == Self::HubspotContacts => {
-                return Some("hubspot.contact.privacyDeletion");
+                return Some(ERASED);
             }
             _ => return None,
         };
