@@ -82,6 +82,9 @@ struct Life {
 
 impl<S: Clone + Send + Sync + 'static> Worker<S> {
     pub fn new(with: WorkerSettings, registry: Registry<S>, app: S) -> Self {
+        for schedule in registry.schedules() {
+            with.metrics.routine_exists(schedule.name);
+        }
         Self {
             with: Arc::new(with),
             registry: Arc::new(registry),

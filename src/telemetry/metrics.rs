@@ -340,6 +340,12 @@ impl Metrics {
         InProgress::of(&self.tasks_running)
     }
 
+    /// Shown from the start: recurring work comes by itself, and its first run makes no new series.
+    pub fn routine_exists(&self, kind: &'static str) {
+        self.tasks_finished.with_label_values(&[kind, "done"]);
+        self.task_duration.with_label_values(&[kind]);
+    }
+
     pub fn task_finished(&self, kind: &'static str, outcome: &'static str, elapsed: Duration) {
         self.tasks_finished
             .with_label_values(&[kind, outcome])
