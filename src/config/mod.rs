@@ -70,7 +70,7 @@ pub struct Database {
     /// A server of somebody else's; absent means one of our own in `data_dir`.
     pub url: Option<Secret<String>>,
     pub data_dir: PathBuf,
-    /// Connections of the pool.
+    /// Connections of all pools together; see `db::Pools`.
     pub max_connections: u32,
     /// A transaction that does nothing for so long is ended: a frozen process must not keep its tasks'
     /// rows locked beyond its lease.

@@ -8,7 +8,7 @@ use sqlx::{Connection as _, Executor as _, PgPool};
 /// A connection that was idle for longer is asked whether it still is one.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 
-/// Some work holds one connection while it asks for another.
+/// With one alone a single slow statement would be everybody's.
 const LEAST: u32 = 2;
 
 /// In shares, so that each waits behind its like: a flood of deliveries or an import doesn't keep an advisor

@@ -93,16 +93,21 @@ impl Pending {
         self.kind.rsplit('.').next().unwrap_or_default()
     }
 
-    /// Whether HubSpot says that this app did it; none where it doesn't say who did. How it writes that isn't
-    /// documented: a bare number was seen, and `userId:9001` for somebody at the keyboard.
+    /// Whether HubSpot says that this app did it, or that somebody at the keyboard changed a property; none where that
+    /// can't be told. How it names an app isn't documented, so another name is no proof that it wasn't ours.
     pub fn is_by_app(&self, app_id: u64) -> Option<bool> {
+        let text = |name: &str| self.content.get(name).and_then(Value::as_str);
         let source = self.content.get("sourceId")?;
+        let by_user = text("sourceId").is_some_and(|source| source.starts_with("userId"));
+        if by_user {
+            let is_change = self.verb() == "propertyChange";
+            return (is_change && text("changeSource") == Some("CRM_UI")).then_some(false);
+        }
         let number = match source.as_str() {
-            Some(text) if text.starts_with("userId") => return Some(false),
-            Some(text) => text.rsplit(':').next()?.parse().ok(),
+            Some(source) => source.rsplit(':').next()?.parse().ok(),
             None => source.as_u64(),
         };
-        Some(number == Some(app_id))
+        (number == Some(app_id)).then_some(true)
     }
 }
 
@@ -357,4 +362,37 @@ pub(super) async fn events_of_tasks(
         by_task.entry(row.task_id).or_default().push(row.id);
     }
     Ok(by_task)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_said_of_the_cause_is_believed() {
+        let by = |kind: &str, source: Value, change_source: &str| {
+            let pending = Pending {
+                id: Uuid::nil(),
+                key: Vec::new(),
+                kind: kind.to_owned(),
+                object_ids: Vec::new(),
+                content: json!({"sourceId": source, "changeSource": change_source}),
+                occurred_at: None,
+            };
+            pending.is_by_app(777)
+        };
+        let change = "contact.propertyChange";
+        for ours in [json!("777"), json!(777), json!("appId:777")] {
+            assert_eq!(by(change, ours, "INTEGRATION"), Some(true));
+        }
+        assert_eq!(by(change, json!("userId:777"), "CRM_UI"), Some(false));
+        // Whoever made it is known otherwise.
+        assert_eq!(by("contact.creation", json!("userId:777"), "CRM_UI"), None);
+        assert_eq!(by(change, json!("userId:777"), "API"), None);
+        for unclear in [json!("778"), json!(null), json!("oauth"), json!({})] {
+            assert_eq!(by(change, unclear, "API"), None);
+        }
+    }
 }
